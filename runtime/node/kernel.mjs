@@ -18,7 +18,7 @@ import { Evaluator } from './evaluate.mjs';
 import { Exits } from './exits.mjs';
 import { EXIT_KERNEL_BROKEN, exitNow, openChannel } from './frames.mjs';
 import { SharedBrowser } from './launch.mjs';
-import { languageHint } from './language_hint.mjs';
+import { languageHint, runtimeHint } from './language_hint.mjs';
 import { SCRIPT_NAME, installModules } from './modules.mjs';
 import { PendingCalls } from './pending.mjs';
 import { Rewriter } from './source.mjs';
@@ -126,8 +126,11 @@ function success(id, limit, value, exit) {
 }
 
 function failure(id, name, code, limit, { value, compile }) {
-  const line = compile ? `${errorLine(value)} ${languageHint(code)}` : errorLine(value);
-  writeStderr(compile ? syntaxTrace(line, name, code, compile.line, compile.column) : traceOf(value));
+  const message = errorLine(value);
+  const hint = compile ? languageHint(code) : runtimeHint(code, message, binding.objects);
+  const line = hint === undefined ? message : `${message} ${hint}`;
+  const trace = hint === undefined ? traceOf(value) : `${traceOf(value)}${hint}\n`;
+  writeStderr(compile ? syntaxTrace(line, name, code, compile.line, compile.column) : trace);
   const { text, truncated } = bound(line, limit);
   return { op: 'done', id, value: null, error: text, exit: 1, truncated };
 }

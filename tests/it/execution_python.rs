@@ -38,6 +38,23 @@ async fn the_published_example_works() {
 }
 
 #[tokio::test]
+async fn the_file_of_the_code_is_a_name_in_the_working_dir() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let code = "from pathlib import Path\n\
+                def f(): return Path(__file__)\n[f().parent == Path.cwd(), f().name, f().exists()]";
+    let execution = session.python(code).await.ok();
+    assert_eq!(execution.json(), json!([true, "execute.py", false]));
+    // Processes that import the module of the code find no such file.
+    let spawn = "import multiprocessing, os\n\
+                 child = multiprocessing.get_context('spawn').Process(target=os.getpid)\n\
+                 child.start()\nchild.join()\nchild.exitcode";
+    let execution = session.python(spawn).await.ok();
+    assert_eq!(execution.result, "0", "{execution:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn output_of_a_child_is_output_of_the_call() {
     let server = TestServer::start().await;
     let session = server.session().await;
@@ -100,6 +117,40 @@ async fn sys_exit_is_the_exit_code() {
     session.python("exit(0)").await.ok();
     session.python("import os\nos._exit(3)").await.failed(3);
     assert_eq!(session.python("1 + 1").await.ok().result, "2");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn functions_of_atexit_run_when_sys_exit_ends_a_call() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let code = "import atexit, asyncio, sys\n@atexit.register\ndef report():\n    print('last')\n\
+                atexit.register(print, 'first', end='!\\n')\natexit.register(len)\natexit.unregister(len)\n";
+    let execution = session
+        .python(&format!("{code}sys.exit(3)"))
+        .await
+        .failed(3);
+    let told = (execution.stdout.as_str(), execution.stderr.as_str());
+    assert_eq!(told, ("first!\nlast\n", ""));
+    // They run once, and not after a call that ends in another way.
+    assert_eq!(session.python("sys.exit()").await.ok().stdout, "");
+    assert_eq!(session.python(code).await.ok().stdout, "");
+    session.python("1 / 0").await.failed(1);
+    let leave = "async def leave():\n    sys.exit()\nt = asyncio.create_task(leave())\nawait asyncio.sleep(60)";
+    let execution = session.python(leave).await.ok();
+    assert_eq!(execution.stdout, "first!\nlast\n");
+    // A function that fails or exits does not change the exit code.
+    let failing = "atexit.register(print, 'still')\natexit.register(sys.exit, 9)\natexit.register(lambda: 1 / 0)\nsys.exit(4)";
+    let execution = session.python(failing).await.failed(4);
+    assert_eq!(execution.stdout, "still\n");
+    assert!(
+        execution.stderr.contains("ZeroDivisionError"),
+        "{execution:?}"
+    );
+    // Functions that libraries register wait for the end of the process.
+    let library = "import types\nlibrary = types.ModuleType('library')\n\
+                   exec('import atexit\\natexit.register(print, 1)', library.__dict__)\nsys.exit()";
+    assert_eq!(session.python(library).await.ok().stdout, "");
     server.stop().await;
 }
 

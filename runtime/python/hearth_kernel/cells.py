@@ -11,6 +11,7 @@ import builtins
 import collections
 import inspect
 import linecache
+import os
 import sys
 import types
 
@@ -19,6 +20,7 @@ from hearth_kernel import nesting, returns, writes
 # Tracebacks and inspect.getsource need the source of older cells, because their functions may still
 # be in use.
 KEPT_SOURCES = 200
+SCRIPT_NAME = "execute.py"
 
 _FUTURES = [getattr(__future__, name).compiler_flag for name in __future__.all_feature_names]
 _compile = compile
@@ -28,6 +30,20 @@ _cache = linecache.cache
 
 class ParseFailure(Exception):
     """The source does not compile. The cause is the compiler's error."""
+
+
+def let_processes_start_without_file():
+    """Keeps processes that multiprocessing starts from running the file of `__main__`."""
+    from multiprocessing import spawn
+
+    prepare = spawn.get_preparation_data
+
+    def prepare_without_file(name):
+        data = prepare(name)
+        data.pop("init_main_from_path", None)
+        return data
+
+    spawn.get_preparation_data = prepare_without_file
 
 
 async def _awaited(value):
@@ -40,6 +56,8 @@ class Cells:
         module.__builtins__ = builtins
         sys.modules["__main__"] = module
         self._module = module
+        # Scripts look for files beside their own. No such file exists.
+        module.__file__ = os.path.join(os.getcwd(), SCRIPT_NAME)
         self.names = module.__dict__
         self._flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         self._sources = collections.deque()

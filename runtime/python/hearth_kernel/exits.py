@@ -1,18 +1,24 @@
 """Gives the end of the process a meaning in a process that outlives the code.
 
-`sys.exit()` ends the cell that calls it. Code of an earlier cell, such as a thread or a task, cannot
-end a later one. Independent of frames and evaluation.
+`sys.exit()` ends the cell that calls it, also in a task, a callback or a listener of the cell. Code
+of an earlier cell cannot end a later one. Independent of frames and evaluation.
 """
 
+import asyncio
+import contextvars
 import os
 import sys
 import threading
+import traceback
 
 from hearth_kernel import nesting
 
 LOST = "the variables of Python are lost"
 _real_exit = os._exit
 _getpid = os.getpid
+_run_handle = asyncio.Handle._run.__code__
+# The number of the cell that started a task or registered a callback or a listener.
+_owner = contextvars.ContextVar("hearth_cell", default=None)
 
 
 def code_of(leaving, write_error):
@@ -29,6 +35,17 @@ def code_of(leaving, write_error):
     return 1
 
 
+def _owner_of(leaving):
+    """Returns the number of the cell whose task, callback or listener raised a SystemExit, or None."""
+    if hasattr(leaving, "_hearth_owner"):
+        return leaving._hearth_owner
+    owner = None
+    for frame, _ in traceback.walk_tb(leaving.__traceback__):
+        if frame.f_code is _run_handle:
+            owner = frame.f_locals["self"]._context.get(_owner)
+    return owner
+
+
 class Exits:
     """Decides about exits that do not come from the cell itself."""
 
@@ -38,13 +55,24 @@ class Exits:
         self._announce = announce
         self._pid = _getpid()
         self._cell = 0  # the number of the current cell, or of the last one
-        self._escaped_exit = None  # a SystemExit that a task or a callback raised during the cell
+        self._task = None  # the task of the cell while an exit can end it
+        self._asked = None  # a SystemExit of the cell that was not raised in its task
+        self._escaped_exit = None  # a SystemExit of other code that was raised during the cell
         self._is_running = False
         self._follow_threads()
         os._exit = self._exit_process
 
     def begin(self, cell):
-        self._cell, self._is_running, self._escaped_exit = cell, True, None
+        """Begins a cell, in the task that runs it."""
+        self._cell, self._is_running, self._asked, self._escaped_exit = cell, True, None, None
+        self._task = asyncio.current_task()
+        _owner.set(cell)
+
+    def settle(self):
+        """Returns the SystemExit that has ended the code of the cell from outside, or None."""
+        self._task = None
+        asked, self._asked = self._asked, None
+        return asked
 
     def end(self, ended_by=None):
         """Reports an exit that did not end the cell. `ended_by` is the SystemExit that did."""
@@ -54,18 +82,60 @@ class Exits:
             self._report_ignored(escaped)
 
     def escaped(self, leaving):
-        """Handles a SystemExit that left the event loop.
+        """Handles a SystemExit that left the event loop or a listener.
 
-        A cell that awaits the task that raised it gets the exception too, and ends.
+        The cell that owns the code is cancelled, as asyncio.run() does with its coroutine. A cell
+        that awaits a task of an earlier cell gets the exception, and ends.
         """
-        if self._is_running:
+        if getattr(leaving, "_hearth_seen", False):
+            return  # a task raises it in the loop, and again for a listener
+        leaving._hearth_seen = True
+        if self._task is not None and _owner_of(leaving) == self._cell:
+            # A listener may run in another thread.
+            if self._asked is None:
+                self._asked = leaving
+                self._task.get_loop().call_soon_threadsafe(self._cancel, self._task)
+        elif self._is_running:
             self._escaped_exit = leaving
         else:
             self._report_ignored(leaving)
 
+    def _cancel(self, task):
+        if task is self._task:
+            task.cancel()
+
     def _report_ignored(self, leaving):
         call = "" if leaving.code is None else repr(leaving.code)
         self._write_error(f"sys.exit({call}) was ignored: a task or a callback called it\n")
+
+    def follow_listeners(self):
+        """Runs the listeners of Playwright's objects as part of the cell that added them.
+
+        Otherwise they would run in the task that reads the driver's messages, and a SystemExit would
+        end it. Relies on internals of the pinned wheel.
+        """
+        from playwright._impl.event_emitter import EventEmitter
+
+        add, call, exits = EventEmitter._add_listener, EventEmitter._call_handler, self
+
+        def add_listener(emitter, event, listener, prepend):
+            try:
+                listener._hearth_cell = _owner.get()
+            except AttributeError:
+                pass  # a method of the library
+            return add(emitter, event, listener, prepend)
+
+        def call_handler(emitter, event, handler, args):
+            before = _owner.set(getattr(handler, "_hearth_cell", None))
+            try:
+                call(emitter, event, handler, args)
+            except SystemExit as leaving:
+                leaving._hearth_owner = _owner.get()
+                exits.escaped(leaving)
+            finally:
+                _owner.reset(before)
+
+        EventEmitter._add_listener, EventEmitter._call_handler = add_listener, call_handler
 
     def _follow_threads(self):
         start, exits = threading.Thread.start, self

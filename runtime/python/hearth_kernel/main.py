@@ -15,10 +15,11 @@ import sys
 
 from greenlet import getcurrent
 
-from hearth_kernel import channel, driver, errors, exits, language_hint, launch, nesting, streams, sync_api, values
+from hearth_kernel import cells, channel, driver, errors, exits, language_hint, launch, nesting, streams, sync_api, values
 from hearth_kernel.binding import Binding, Unusable
 from hearth_kernel.cells import Cells, ParseFailure
 from hearth_kernel.deadline import Deadline
+from hearth_kernel.exit_functions import ExitFunctions
 from hearth_kernel.pending import PendingCalls
 
 DEFAULT_LIMIT_BYTES = 10 << 20
@@ -39,6 +40,7 @@ class Kernel:
         self._context = contextvars.copy_context()
         self._channel = channel.Channel(loop, self._on_frame)
         self._cells = None
+        self._exit_functions = None
         self._task = None
         self._deadline = Deadline(loop)
         self._pending = PendingCalls()
@@ -53,6 +55,7 @@ class Kernel:
         await asyncio.sleep(0)
         playwright = await driver.start(process)
         self._cells = Cells()
+        self._exit_functions = ExitFunctions(self._cells.names, self.write_error)
         shared = launch.SharedBrowser(self.write_error)
         shared.share_async_api()
         loop, hub = self._loop, getcurrent()
@@ -62,7 +65,9 @@ class Kernel:
             sync_api.run_on(loop, hub)
 
         launch.when_imported("playwright.sync_api", share_sync_api)
+        launch.when_imported("multiprocessing.spawn", cells.let_processes_start_without_file)
         self._deadline.install()
+        self.exits.follow_listeners()
         self._pending.install()
         self._binding = Binding(self._cells.names, playwright, shared)
         self._open_paths()
@@ -159,19 +164,39 @@ class Kernel:
 
     async def _evaluate(self, code, name):
         """Returns the value, the error, the exit code and the SystemExit of a cell."""
+        # Unlike a file, a string may not start with a byte-order mark.
+        code = code.removeprefix("\ufeff")
+        value = thrown = None
         try:
-            # Unlike a file, a string may not start with a byte-order mark.
-            return values.text_of(await self._cells.run(code.removeprefix("\ufeff"), name)), None, 0, None
-        except SystemExit as leaving:
-            return None, None, exits.code_of(leaving, self.write_error), leaving
-        except ParseFailure as failure:
-            thrown = failure.__cause__
-            hint = " " + language_hint.language_hint(code)
-            self.write_error(errors.trace_of(thrown).rstrip("\n") + hint + "\n")
-            return None, errors.error_line(thrown) + hint, 1, None
-        except BaseException as thrown:
-            self.write_error(errors.trace_of(thrown))
-            return None, errors.error_line(thrown), 1, None
+            value = values.text_of(await self._cells.run(code, name))
+        except BaseException as error:
+            thrown = error
+        try:
+            leaving = self.exits.settle()
+            if leaving is None and isinstance(thrown, SystemExit):
+                leaving = thrown
+            elif leaving is not None and isinstance(thrown, (asyncio.CancelledError, SystemExit)):
+                thrown = leaving
+            error = None
+            if isinstance(thrown, ParseFailure):
+                error = self._print_failure(thrown.__cause__, language_hint.language_hint(code))
+            elif thrown is not None and thrown is not leaving:
+                error = self._print_failure(thrown, language_hint.runtime_hint(code, thrown))
+            if leaving is not None:
+                await self._exit_functions.run()
+                return None, None, exits.code_of(leaving, self.write_error), leaving
+            return value, error, 0 if thrown is None else 1, None
+        finally:
+            thrown = leaving = None  # its traceback refers to this frame
+
+    def _print_failure(self, thrown, hint):
+        """Prints the traceback of an error, with a hint or None. Returns the error as one line."""
+        trace, line = errors.trace_of(thrown), errors.error_line(thrown)
+        if hint is not None:
+            trace = trace.rstrip("\n") + f" {hint}\n"
+            line += f" {hint}"
+        self.write_error(trace)
+        return line
 
     def report_late(self, _loop, context):
         """Prints asyncio's report about a failed task or callback that nothing awaits."""

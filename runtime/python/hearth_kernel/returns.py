@@ -49,8 +49,20 @@ def take_function(names):
     return function
 
 
+def _moved(tree, place):
+    for node in ast.walk(tree):
+        ast.copy_location(node, place)
+    return tree
+
+
 class _Plain(ast.NodeTransformer):
-    """Turns annotated assignments to names into plain ones, because a global has no annotation."""
+    """Replaces what a function cannot contain: annotations of globals, and `from … import *`."""
+
+    def visit_ImportFrom(self, node):
+        if node.names[0].name != "*":
+            return node
+        run = ast.parse(f"exec({ast.unparse(node)!r}, globals())").body[0]
+        return _moved(run, node)
 
     def visit_AnnAssign(self, node):
         if not isinstance(node.target, ast.Name):

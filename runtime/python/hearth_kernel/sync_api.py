@@ -48,7 +48,11 @@ def run_on(loop, hub):
         if fiber is not hub:
             wait(waited_loop, fiber, future)
         elif nesting.is_in_cell():
-            nesting.wait_for(nesting.wait_until_done(future))
+            try:
+                nesting.wait_for(nesting.wait_until_done(future))
+            except BaseException:
+                future.cancel()
+                raise
         elif getcurrent() is hub:
             future.cancel()
             raise Error("Playwright's synchronous API cannot wait in a task or a callback of the event loop")

@@ -1,6 +1,7 @@
 """Formats the value of a cell for the response.
 
-Strings stay unchanged, bytes become base64, plain data JSON, and everything else its repr.
+Strings stay unchanged, bytes become base64, plain data JSON, and everything else its repr, with
+base64 for the bytes in its containers.
 Independent of frames, cells and Playwright.
 """
 
@@ -31,7 +32,10 @@ def text_of(value):
             return _dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_base64)
     except (ValueError, RecursionError):
         pass  # too deeply nested, or an integer that is too long for text
-    return show(value)
+    try:
+        return show(_without_bytes(value, {}))
+    except Exception:
+        return show(value)  # too deeply nested
 
 
 def show(value):
@@ -40,6 +44,25 @@ def show(value):
         return str(repr(value))
     except BaseException as error:
         return f"<{type(value).__name__} object whose repr raised {type(error).__name__}>"
+
+
+def _without_bytes(value, copies):
+    """Returns a copy of nested lists, tuples, dicts and sets with base64 instead of bytes."""
+    kind = type(value)
+    if kind in _BYTES:
+        return _base64(value)
+    if kind in (tuple, set, frozenset):
+        return kind([_without_bytes(item, copies) for item in value])
+    if kind is not list and kind is not dict:
+        return value
+    copy = copies.get(id(value))
+    if copy is None:
+        copy = copies[id(value)] = kind()
+        if kind is list:
+            copy.extend(_without_bytes(item, copies) for item in value)
+        else:
+            copy.update((name, _without_bytes(item, copies)) for name, item in value.items())
+    return copy
 
 
 def _is_data(value, ancestors):

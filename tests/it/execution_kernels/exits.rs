@@ -67,6 +67,42 @@ async fn an_exit_ends_the_call_with_its_code_and_keeps_the_variables() {
 }
 
 #[tokio::test]
+async fn sys_exit_in_a_task_or_a_listener_of_the_call_ends_it() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let worker = "import asyncio, sys\nasync def worker():\n    await asyncio.sleep(0.01)\n    sys.exit(5)\n";
+    session.python(worker).await.ok();
+    let cases = [
+        "t = asyncio.create_task(worker())\nawait asyncio.sleep(60)",
+        "await asyncio.gather(worker(), asyncio.sleep(60))",
+        "async def main():\n    t = asyncio.create_task(worker())\n    await asyncio.sleep(60)\nasyncio.run(main())",
+        "import time\nasyncio.get_running_loop().call_soon(sys.exit, 5)\nawait asyncio.sleep(60)",
+        "t = asyncio.create_task(worker())\ntry:\n    await asyncio.sleep(60)\nexcept asyncio.CancelledError:\n    pass\n'swallowed'",
+        "tab = await context.new_page()\ntab.on('console', lambda message: sys.exit(5))\n\
+         await tab.evaluate('console.log(1)')\nawait asyncio.sleep(60)",
+        "tab = await context.new_page()\ntab.once('console', lambda message: sys.exit(5))\n\
+         await tab.evaluate('console.log(1)')\nawait asyncio.sleep(60)",
+        "async def leave(message):\n    await worker()\ntab = await context.new_page()\ntab.on('console', leave)\n\
+         await tab.evaluate('console.log(1)')\nawait asyncio.sleep(60)",
+        "from playwright.sync_api import sync_playwright\nwith sync_playwright() as own:\n    \
+         other = own.chromium.launch().new_page()\n    other.on('console', lambda message: sys.exit(5))\n    \
+         other.evaluate('console.log(1)')\n    other.wait_for_timeout(60000)",
+    ];
+    for code in cases {
+        let code = format!("page.set_default_timeout(10000)\n{code}");
+        let execution = session.python(&code).await.failed(5);
+        let told = (execution.stdout.as_str(), execution.stderr.as_str());
+        assert_eq!(told, ("", ""), "{code}");
+        // The connection to the browser and the variables remain.
+        let next = "[await page.title(), worker.__name__, await tab.title() if 'tab' in globals() else '']";
+        let next = session.python(next).await.ok();
+        assert_eq!(next.result, "[\"\",\"worker\",\"\"]", "{code}");
+        assert_eq!(next.stderr, "", "{code}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn an_exit_that_has_to_end_the_process_says_that_variables_are_lost() {
     let server = TestServer::start().await;
     let session = server.session().await;
@@ -135,6 +171,16 @@ async fn an_exit_of_an_earlier_call_does_not_end_a_later_one() {
             "python",
             "begin = asyncio.Event()\nasync def later():\n    await begin.wait()\n    sys.exit(0)\nlate = asyncio.create_task(later())",
             "begin.set()\nawait asyncio.sleep(0.2)\n'finished'",
+        ),
+        (
+            "python",
+            "page.on('console', lambda message: sys.exit(0))",
+            "await page.evaluate('console.log(1)')\nawait asyncio.sleep(0.2)\n'finished'",
+        ),
+        (
+            "python",
+            "await page.route('**/never', lambda route: sys.exit(0))",
+            "await page.evaluate(\"fetch('http://site.test/never'); 0\")\nawait asyncio.sleep(0.3)\n'finished'",
         ),
     ];
     for (language, leave, go) in cases {

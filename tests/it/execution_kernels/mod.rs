@@ -5,6 +5,7 @@ mod calls;
 mod entry_points;
 mod exits;
 mod failures;
+mod language_hints;
 mod launches;
 mod scripts;
 mod timeouts;

@@ -225,6 +225,13 @@ async fn a_return_outside_of_functions_ends_the_code_with_its_value() {
             "[0,1]",
         ),
         ("python", "both", "", "[0,1]"),
+        (
+            "python",
+            "if True:\n    from math import *\nreturn sqrt(16)",
+            "",
+            "4.0",
+        ),
+        ("python", "floor(1.5)", "", "1"),
     ];
     assert_rows(&session, &rows).await;
     let execution = session.python("x = 1\nreturn 1 / 0").await.failed(1);

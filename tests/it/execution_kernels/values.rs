@@ -226,6 +226,23 @@ async fn bytes_are_base64_also_inside_of_other_values() {
             "{'data': b'bytes', 'list': [memoryview(b'a')]}",
             "{\"data\":\"Ynl0ZXM=\",\"list\":[\"YQ==\"]}",
         ),
+        // Containers with values that have no JSON form are shown in Python's notation.
+        (
+            "python",
+            "import datetime\n{'png': b'bytes', 'at': datetime.date(2020, 1, 1)}",
+            "{'png': 'Ynl0ZXM=', 'at': datetime.date(2020, 1, 1)}",
+        ),
+        (
+            "python",
+            "{('tuple', 'key'): [b'bytes'], 'ratio': float('nan')}",
+            "{('tuple', 'key'): ['Ynl0ZXM='], 'ratio': nan}",
+        ),
+        ("python", "{b'bytes'}", "{'Ynl0ZXM='}"),
+        (
+            "python",
+            "circle = [b'bytes', (1,)]\ncircle.append((circle,))\ncircle",
+            "['Ynl0ZXM=', (1,), ([...],)]",
+        ),
     ];
     for (language, code, expected) in cases {
         let execution = session.run(language, code).await.ok();
