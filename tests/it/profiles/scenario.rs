@@ -58,17 +58,16 @@ pub fn nothing() -> Value {
     json!([null, null, null])
 }
 
-/// Lists the files of profiles by name and length. Their format is private to the server.
+/// Lists the files of profiles by name and length. Their format is private to the server, which may
+/// remove a temporary file meanwhile.
 pub fn files(server: &TestServer) -> Vec<(String, u64)> {
     let entries = std::fs::read_dir(server.data_dir().join("profiles")).expect("a dir of profiles");
     let about = |entry: std::fs::DirEntry| {
-        (
-            entry.file_name().into_string().expect("ASCII"),
-            entry.metadata().expect("metadata of the file").len(),
-        )
+        let name = entry.file_name().into_string().expect("ASCII");
+        Some((name, entry.metadata().ok()?.len()))
     };
     let mut files: Vec<_> = entries
-        .map(|entry| about(entry.expect("an entry")))
+        .filter_map(|entry| about(entry.expect("an entry")))
         .collect();
     files.sort();
     files
