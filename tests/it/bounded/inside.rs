@@ -287,7 +287,7 @@ async fn queued_executions(scenario: &Scenario) -> Attack {
     if scenario.has_limits {
         let statuses = streams
             .iter_mut()
-            .map(|stream| async { timeout(Duration::from_secs(1), read_status(stream)).await });
+            .map(|stream| async { timeout(Duration::from_secs(10), read_status(stream)).await });
         let statuses = join_all(statuses).await;
         let waiting = statuses.iter().filter(|status| status.is_err()).count();
         assert!(waiting <= 32, "{waiting} executions wait");
