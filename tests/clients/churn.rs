@@ -78,7 +78,7 @@ fn assert_answered(answer: &Value) {
 async fn a_thousand_clients_that_connect_and_disconnect_leave_nothing() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // The kernel is a client, too, which connects while the session starts.
+    // The kernel is a client, too.
     session.node("1").await.ok();
     let browser = server
         .processes()
