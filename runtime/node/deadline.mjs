@@ -8,7 +8,7 @@ import { performance } from 'node:perf_hooks';
 /** Time that default timeouts leave to a cell. A short cell keeps half of its time. */
 const RESERVE_MS = 1000;
 /** The minimum of a shortened timeout, with which quick calls still succeed. */
-const MIN_TIMEOUT_MS = 100;
+const MIN_TIMEOUT_MS = 500;
 /** Times before the deadline at which the cell is reported. The last report counts. */
 const REPORTS_MS = [500, 100];
 
@@ -19,13 +19,15 @@ const { max, min, round } = Math;
 const now = performance.now.bind(performance);
 
 export class Deadline {
+  #endAt; // the deadline of the cell that runs
   #shortenAt; // the end of default timeouts while a cell runs
   #timers = [];
   #followed = new WeakSet();
 
   /** Starts a cell that is killed in `leftMs`. Calls `report` shortly before. */
   begin(leftMs, report) {
-    this.#shortenAt = now() + leftMs - min(RESERVE_MS, leftMs / 2);
+    this.#endAt = now() + leftMs;
+    this.#shortenAt = this.#endAt - min(RESERVE_MS, leftMs / 2);
     this.#timers = REPORTS_MS.map((before) => setTimeout(report, max(0, leftMs - before)));
   }
 
@@ -52,10 +54,11 @@ export class Deadline {
     };
   }
 
-  // A timeout of 0 never ends.
+  // A timeout of 0 never ends. Close to the deadline, the minimum is half of the remaining time.
   #shorten(timeout) {
     if (this.#shortenAt === undefined) return timeout;
-    const left = max(MIN_TIMEOUT_MS, round(this.#shortenAt - now()));
+    const minimum = min(MIN_TIMEOUT_MS, (this.#endAt - now()) / 2);
+    const left = max(1, round(max(minimum, this.#shortenAt - now())));
     return timeout > 0 && timeout < left ? timeout : left;
   }
 }

@@ -9,7 +9,7 @@ import time
 # Time that default timeouts leave to a cell. A short cell keeps half of its time.
 RESERVE_MS = 1000
 # The minimum of a shortened timeout, with which quick calls still succeed.
-MIN_TIMEOUT_MS = 100
+MIN_TIMEOUT_MS = 500
 # Times before the deadline at which the cell is reported. The last report counts.
 REPORTS_MS = (500, 100)
 # The default of expect(), which Playwright's settings of timeouts do not contain.
@@ -25,12 +25,14 @@ def _now_ms():
 class Deadline:
     def __init__(self, loop):
         self._loop = loop
+        self._end_at = None  # the deadline of the cell that runs
         self._shorten_at = None  # the end of default timeouts while a cell runs
         self._timers = []
 
     def begin(self, left_ms, report):
         """Starts a cell that is killed in `left_ms`. Calls `report` shortly before."""
-        self._shorten_at = _now_ms() + left_ms - min(RESERVE_MS, left_ms / 2)
+        self._end_at = _now_ms() + left_ms
+        self._shorten_at = self._end_at - min(RESERVE_MS, left_ms / 2)
         self._timers = [self._loop.call_later(max(0, left_ms - before) / 1000, report) for before in REPORTS_MS]
 
     def end(self):
@@ -67,6 +69,8 @@ class Deadline:
     def _shorten(self, timeout):
         if self._shorten_at is None:
             return timeout
-        left = max(MIN_TIMEOUT_MS, round(self._shorten_at - _now_ms()))
+        # Close to the deadline, the minimum is half of the remaining time.
+        minimum = min(MIN_TIMEOUT_MS, (self._end_at - _now_ms()) / 2)
+        left = max(1, round(max(minimum, self._shorten_at - _now_ms())))
         # A timeout of 0 never ends.
         return timeout if 0 < timeout < left else left
