@@ -3,6 +3,8 @@
 //
 // Independent of frames and cells. `declare` gives access to the user's const and let bindings.
 
+import process from 'node:process';
+
 const RENEW_LIMIT_MS = 20_000;
 const LOOKUP_LIMIT_MS = 2_000;
 const APPEAR_LIMIT_MS = 1_000;
@@ -78,9 +80,17 @@ export class Binding {
 
   /** Connects before the first run, which reports a failure. */
   attach(endpoint) {
-    this.#endpoint = endpoint;
-    this.#shared.endpoint = endpoint;
-    this.#connect().catch(() => {});
+    this.#endpoint = this.#shared.endpoint = endpoint;
+    const connecting = this.#connect();
+    connecting.catch(() => {});
+    return connecting;
+  }
+
+  /** Replaces the address of the browser, which has got the id of the session. */
+  rename(endpoint) {
+    if (this.#endpoint === endpoint) return;
+    this.#endpoint = this.#shared.endpoint = endpoint;
+    process.env.CDP_URL = endpoint;
   }
 
   /**

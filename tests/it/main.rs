@@ -47,3 +47,4 @@ mod settings;
 mod soak;
 mod tidy;
 mod validation;
+mod warm;

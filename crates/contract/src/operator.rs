@@ -145,6 +145,7 @@ pub enum Scope {
 pub struct Pressure {
     pub sessions: usize,
     pub max_sessions: usize,
+    pub warm_sessions: usize,
     pub executions_running: usize,
     pub executions_waiting: usize,
     pub memory: MemoryPressure,

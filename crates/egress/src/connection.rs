@@ -4,7 +4,7 @@
 //! client connection. The accept loop that creates connections is in `proxy`.
 
 use std::future::pending;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -73,9 +73,8 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct ProxyState {
     shared: Arc<Shared>,
-    session: String,
-    /// The span of log events, which the session's creation sets.
-    span: Span,
+    /// The session, which is set when a client gets it.
+    session: OnceLock<NamedSession>,
     /// Tracks every task of the proxy. Belongs to the session.
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -86,18 +85,23 @@ pub(crate) struct ProxyState {
     large_buffers: Semaphore,
 }
 
+/// The name of a session, and the span of its log events.
+#[derive(Debug)]
+struct NamedSession {
+    name: String,
+    span: Span,
+}
+
 impl ProxyState {
     /// Creates the state of one session's proxy, which runs until `stop` is cancelled.
     pub(crate) fn new(
         shared: &Arc<Shared>,
-        session: &str,
         tracker: &TaskTracker,
         stop: CancellationToken,
     ) -> ProxyState {
         ProxyState {
             shared: Arc::clone(shared),
-            session: session.to_owned(),
-            span: Span::current(),
+            session: OnceLock::new(),
             tracker: tracker.clone(),
             stop,
             totals: Totals::child_of(&shared.totals),
@@ -106,6 +110,16 @@ impl ProxyState {
             connection_permits: Arc::new(Semaphore::new(shared.max_connections)),
             large_buffers: Semaphore::new(MAX_LARGE_BUFFERS),
         }
+    }
+
+    /// Names the session of the proxy, once, in the current span.
+    pub(crate) fn name(&self, session: &str) {
+        let named = NamedSession {
+            name: session.to_owned(),
+            span: Span::current(),
+        };
+        // Later names do not count.
+        let _ = self.session.set(named);
     }
 
     /// Returns the current policy. Only its allow list changes.
@@ -173,12 +187,14 @@ impl ProxyState {
         let Some(unlogged) = self.recent.record(denied) else {
             return;
         };
-        let (session, target, reason) = (&self.session, &denied.target, denied.reason.label());
-        let _entered = self.span.enter();
+        let named = self.session.get();
+        let session = named.map(|named| named.name.as_str());
+        let (target, reason) = (&denied.target, denied.reason.label());
+        let _entered = named.map(|named| named.span.enter());
         if denied.reason.is_rule() {
-            tracing::info!(%session, %target, reason, unlogged, "egress denied");
+            tracing::info!(session, %target, reason, unlogged, "egress denied");
         } else {
-            tracing::debug!(%session, %target, reason, unlogged, "egress failed");
+            tracing::debug!(session, %target, reason, unlogged, "egress failed");
         }
     }
 }

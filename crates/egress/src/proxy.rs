@@ -93,14 +93,13 @@ impl Egress {
         }
     }
 
-    /// Opens a proxy for one session and spawns its tasks on `tracker`. Log events name the session
-    /// as `session`, and are in the current span.
-    pub async fn open(&self, session: &str, tracker: &TaskTracker) -> io::Result<Proxy> {
+    /// Opens a proxy for one session and spawns its tasks on `tracker`.
+    pub async fn open(&self, tracker: &TaskTracker) -> io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         self.0.self_ports.add(port);
         let stop = CancellationToken::new();
-        let state = Arc::new(ProxyState::new(&self.0, session, tracker, stop.clone()));
+        let state = Arc::new(ProxyState::new(&self.0, tracker, stop.clone()));
         tracker.spawn(accept_until_stopped(listener, Arc::clone(&state)));
         Ok(Proxy {
             state,
@@ -136,6 +135,11 @@ impl Proxy {
     /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Names the session in log events, which are in the current span from now on.
+    pub fn name(&self, session: &str) {
+        self.state.name(session);
     }
 
     /// Returns the bytes that the session has sent and received so far.

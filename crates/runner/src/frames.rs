@@ -19,11 +19,17 @@ const READ_BYTES: usize = 4096;
 #[derive(Debug, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(crate) enum Request<'a> {
-    /// The address of the browser. Sent once, as the first message.
-    Attach { endpoint: &'a str },
+    /// The address of the browser, to which the kernel connects. Sent once, before the first run.
+    Attach {
+        endpoint: &'a str,
+        /// Set if the kernel also runs its code paths once, so that the first run is fast.
+        warm_up: bool,
+    },
     /// Code to run.
     Run {
         id: u64,
+        /// The address of the browser, which may have got the session's id.
+        endpoint: &'a str,
         code: &'a str,
         target: Option<&'a str>,
         limit: usize,
@@ -46,8 +52,11 @@ impl Request<'_> {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(crate) enum Reply {
-    /// The kernel is ready.
+    /// The kernel has loaded what it needs.
     Ready,
+    /// The kernel is connected to the browser and has warmed up. Follows an attachment with
+    /// `warm_up`.
+    Connected,
     /// The cell started.
     Started { id: u64 },
     /// The cell is about to reach its deadline. Describes Playwright calls that have not ended.
@@ -244,13 +253,14 @@ mod tests {
     fn a_run_request_starts_with_its_length() {
         let frame = Request::Run {
             id: 1,
+            endpoint: "ws://e",
             code: "1",
             target: None,
             limit: 5,
             left_ms: 900,
         }
         .encode();
-        let json = r#"{"op":"run","id":1,"code":"1","target":null,"limit":5,"left_ms":900}"#;
+        let json = r#"{"op":"run","id":1,"endpoint":"ws://e","code":"1","target":null,"limit":5,"left_ms":900}"#;
         assert_eq!(frame, self::frame(json));
     }
 }

@@ -7,15 +7,18 @@ use std::path::PathBuf;
 use hearth_budget::Budget;
 use hearth_sandbox::{Launcher, Program};
 use tokio::net::unix::pipe;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::frames::ReplyReader;
-use crate::kernel_task::{Job, KernelTask};
+use crate::kernel_task::{Command, Job, KernelTask};
 use crate::outcome::{Outcome, Run, RunError};
 use crate::output::{LastOutput, Output};
+
+/// The number of commands that wait for the kernel's task: the attachment and one run.
+const COMMANDS: usize = 2;
 
 /// The program and the environment of a kernel.
 #[derive(Clone, Debug)]
@@ -30,8 +33,15 @@ pub struct KernelSpec {
     pub env: Vec<(String, String)>,
     /// The working directory.
     pub cwd: PathBuf,
-    /// The WebSocket address of the session's browser, including its token.
+}
+
+/// The browser that a kernel connects to.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// The WebSocket address, including its token.
     pub endpoint: String,
+    /// Set if the kernel also prepares its first run. See [`Kernel::warmed_up`].
+    pub warm_up: bool,
 }
 
 /// A running kernel. Dropping it kills the process and everything that it started.
@@ -39,7 +49,9 @@ pub struct KernelSpec {
 pub struct Kernel {
     language: &'static str,
     /// Sends to the [`KernelTask`], which accepts one run at a time.
-    jobs: mpsc::Sender<Job>,
+    commands: mpsc::Sender<Command>,
+    /// True when the kernel has warmed up.
+    warm: watch::Receiver<bool>,
     /// Receives the output since the last run, if the process exits between runs.
     last_output: oneshot::Receiver<LastOutput>,
     /// Cancelled by the task when no process of the kernel is left.
@@ -47,7 +59,8 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Starts the process and returns before it is ready. A task in `tracker` owns the process.
+    /// Starts the process and returns before it is ready. The kernel then loads what it needs, and
+    /// connects to the browser after [`attach`](Kernel::attach). A task in `tracker` owns the process.
     pub async fn start(
         launcher: &Launcher,
         tracker: &TaskTracker,
@@ -69,7 +82,6 @@ impl Kernel {
             args,
             env,
             cwd,
-            endpoint,
         } = kernel;
         let tree = launcher
             .start(Program {
@@ -81,7 +93,8 @@ impl Kernel {
                 deadline: None,
             })
             .await?;
-        let (jobs, queue) = mpsc::channel(1);
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        let (warmed_up, warm) = watch::channel(false);
         let (farewell, last_output) = oneshot::channel();
         let gone = CancellationToken::new();
         let task = KernelTask {
@@ -96,12 +109,14 @@ impl Kernel {
             gone: gone.clone(),
             next_id: 1,
             ready: false,
+            warmed_up,
             is_leaving: false,
         };
-        tracker.spawn(task.run(endpoint).in_current_span());
+        tracker.spawn(task.run().in_current_span());
         Ok(Kernel {
             language,
-            jobs,
+            commands,
+            warm,
             last_output,
             gone,
         })
@@ -109,7 +124,18 @@ impl Kernel {
 
     /// Returns whether the kernel still accepts runs.
     pub fn is_alive(&self) -> bool {
-        !self.jobs.is_closed()
+        !self.commands.is_closed()
+    }
+
+    /// Connects the kernel to its browser, without waiting. Call this once, before the first run.
+    pub fn attach(&self, to: Attachment) {
+        // Fails only if the kernel has exited, which the first run reports.
+        let _ = self.commands.try_send(Command::Attach(to));
+    }
+
+    /// Waits until the kernel has warmed up. Returns false if it exited before.
+    pub async fn warmed_up(&self) -> bool {
+        self.warm.clone().wait_for(|warm| *warm).await.is_ok()
     }
 
     /// Runs code. The kernel stays alive after an [`Outcome`] with [`Ended::Cell`]; after every
@@ -122,8 +148,8 @@ impl Kernel {
             language: self.language,
             output: LastOutput::default(),
         };
-        self.jobs
-            .send(Job { run, reply })
+        self.commands
+            .send(Command::Run(Job { run, reply }))
             .await
             .map_err(|_| lost())?;
         outcome.await.map_err(|_| lost())?
@@ -131,13 +157,13 @@ impl Kernel {
 
     /// Returns the output of a kernel that has exited since its last run.
     pub async fn into_last_output(self) -> Option<LastOutput> {
-        drop(self.jobs);
+        drop(self.commands);
         self.last_output.await.ok()
     }
 
     /// Kills the kernel and waits until none of its processes is left.
     pub async fn kill(self) {
-        drop(self.jobs);
+        drop(self.commands);
         self.gone.cancelled().await;
     }
 }

@@ -7,11 +7,12 @@ use hearth_budget::Budget;
 use hearth_sandbox::{Exit, ProcessTree};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
+use crate::kernel::Attachment;
 use crate::outcome::{Ended, Outcome, Run, RunError};
 use crate::output::{Captured, LastOutput, Output};
 use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
@@ -38,6 +39,13 @@ const MIN_REPLY_LIMIT_BYTES: usize = 1024 * 1024;
 
 type ReplySender = oneshot::Sender<Result<Outcome, RunError>>;
 
+/// A command for a kernel.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Attach(Attachment),
+    Run(Job),
+}
+
 /// A run and the channel for its outcome.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -55,8 +63,8 @@ pub(crate) struct KernelTask {
     pub output: Output,
     /// Counts output and replies.
     pub budget: Budget,
-    /// Receives runs from the `Kernel`. The kernel ends when this channel closes.
-    pub queue: mpsc::Receiver<Job>,
+    /// Receives commands from the `Kernel`. The kernel ends when this channel closes.
+    pub queue: mpsc::Receiver<Command>,
     /// Sends the output since the last run, if the process exits between runs.
     pub farewell: Option<oneshot::Sender<LastOutput>>,
     pub gone: CancellationToken,
@@ -65,6 +73,8 @@ pub(crate) struct KernelTask {
     pub next_id: u64,
     /// Set when the kernel is ready. A kernel that exits earlier has not run any code.
     pub ready: bool,
+    /// True when the kernel has warmed up.
+    pub warmed_up: watch::Sender<bool>,
     /// Set when the last run asked the process to exit, and its response says so.
     pub is_leaving: bool,
 }
@@ -103,17 +113,11 @@ impl From<Ended> for RunEnd {
 
 impl KernelTask {
     /// Runs jobs until the kernel ends, then kills every process that is left.
-    pub async fn run(mut self, endpoint: String) {
+    pub async fn run(mut self) {
         self.output.begin(START_STDERR_BYTES, &self.budget);
-        let attach = Request::Attach {
-            endpoint: &endpoint,
-        }
-        .encode();
-        if self.requests.write_all(&attach).await.is_ok() {
-            while let Some(job) = self.next_job().await {
-                if let After::Gone = self.execute(job).await {
-                    break;
-                }
+        while let Some(job) = self.next_job().await {
+            if let After::Gone = self.execute(job).await {
+                break;
             }
         }
         // Drops queued jobs. Their callers then report that the code was not started.
@@ -128,10 +132,14 @@ impl KernelTask {
     async fn next_job(&mut self) -> Option<Job> {
         loop {
             tokio::select! {
-                job = self.queue.recv() => return job,
+                command = self.queue.recv() => match command {
+                    None => return None,
+                    Some(Command::Run(job)) => return Some(job),
+                    Some(Command::Attach(to)) => self.attach(&to).await,
+                },
                 () = self.output.read() => {}
                 reply = self.replies.next() => match reply {
-                    Ok(reply) => self.ready |= reply == Reply::Ready,
+                    Ok(reply) => self.observe(&reply),
                     Err(error) => {
                         tracing::debug!(language = self.language, %error, "idle kernel ended");
                         return self.reject_last_job().await;
@@ -139,6 +147,27 @@ impl KernelTask {
                 },
                 _ = self.tree.exited() => return self.reject_last_job().await,
             }
+        }
+    }
+
+    /// Sends the address of the browser. The kernel has not read anything before, so the message
+    /// fits into the pipe. A failure means that the kernel is exiting.
+    async fn attach(&mut self, to: &Attachment) {
+        let Attachment { endpoint, warm_up } = to;
+        let warm_up = *warm_up;
+        let _ = self
+            .requests
+            .write_all(&Request::Attach { endpoint, warm_up }.encode())
+            .await;
+    }
+
+    /// Takes note of a reply that belongs to no run.
+    fn observe(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Ready => self.ready = true,
+            Reply::Connected => drop(self.warmed_up.send_replace(true)),
+            // Code that runs in the kernel can send anything.
+            _ => {}
         }
     }
 
@@ -152,7 +181,13 @@ impl KernelTask {
             is_expected: self.is_leaving,
         };
         self.queue.close();
-        if let Some(job) = self.queue.recv().await {
+        let mut last_job = None;
+        while let Some(command) = self.queue.recv().await {
+            if let Command::Run(job) = command {
+                last_job = Some(job);
+            }
+        }
+        if let Some(job) = last_job {
             let _ = job.reply.send(Err(self.lost_error(output)));
         } else if let Some(farewell) = self.farewell.take() {
             // Sending fails if the handle was dropped, which kills the kernel.
@@ -266,7 +301,7 @@ impl KernelTask {
                     Ok(Reply::Failed { id: of, message }) if of == id && !started => {
                         return Err(NoOutcome::Rejected(message));
                     }
-                    Ok(reply) => self.ready |= reply == Reply::Ready,
+                    Ok(reply) => self.observe(&reply),
                     // Code can close the pipe, so only the end of the process ends the run.
                     Err(FrameError::Closed) => {
                         return self.wait_for_exit(id, started, run, reply).await;
@@ -348,7 +383,7 @@ impl KernelTask {
                     return Ok(cell_end(value, error, exit, truncated));
                 }
                 Reply::Started { id: of } => started |= of == id,
-                reply => self.ready |= reply == Reply::Ready,
+                reply => self.observe(&reply),
             }
         }
         if !self.ready || !started {
@@ -366,6 +401,7 @@ fn encode_run(id: u64, run: &Run) -> Bytes {
     let left = run.deadline.saturating_duration_since(Instant::now());
     let frame = Request::Run {
         id,
+        endpoint: &run.endpoint,
         code: &run.source,
         target: run.target.as_deref(),
         limit: run.max_output_bytes,

@@ -23,7 +23,7 @@ mod output;
 mod run_end;
 mod shell;
 
-pub use kernel::{Kernel, KernelSpec};
+pub use kernel::{Attachment, Kernel, KernelSpec};
 pub use outcome::{Ended, Interruption, Outcome, Run, RunError};
 pub use output::LastOutput;
 pub use shell::{SCRIPT_LINK, SCRIPT_TARGET, ShellSpec, run_shell};

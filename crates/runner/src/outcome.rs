@@ -15,6 +15,9 @@ use crate::output::LastOutput;
 pub struct Run {
     /// The code, in the language of the kernel or shell that runs it.
     pub source: String,
+    /// The WebSocket address of the session's browser, including its token. A kernel may have been
+    /// attached to another address of the same browser.
+    pub endpoint: String,
     /// The time at which the code and every process that it started are killed.
     pub deadline: Instant,
     /// Maximum size of each of stdout, stderr and the value, in bytes.

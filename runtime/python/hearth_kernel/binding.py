@@ -36,7 +36,12 @@ class Binding:
     def attach(self, endpoint):
         """Connects before the first run, which reports a failure."""
         self._endpoint = self._shared.endpoint = endpoint
-        self._begin_connecting()
+        return self._begin_connecting()
+
+    def rename(self, endpoint):
+        """Replaces the address of the browser, which has got the id of the session."""
+        if endpoint != self._endpoint:
+            self._endpoint = self._shared.endpoint = os.environ["CDP_URL"] = endpoint
 
     @property
     def connection(self):

@@ -114,6 +114,11 @@ class Cells:
     def _compile(self, source, name, mode, flags=0):
         return _compile(source, name, mode, self._flags | flags, dont_inherit=True)
 
+    def remove_source(self, name):
+        """Removes the source of a cell that the kernel itself has run."""
+        _cache.pop(name, None)
+        self._sources.remove(name)
+
     def _remember(self, source, name):
         # Without a modification time, linecache never looks for a file of this name.
         _cache[name] = (len(source), None, source.splitlines(keepends=True), name)

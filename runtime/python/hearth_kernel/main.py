@@ -1,7 +1,7 @@
 """Handles frames in a loop and ends the process.
 
-    runner → kernel   {"op":"attach","endpoint":…}   {"op":"run","id","code","target","limit","left_ms"}
-    kernel → runner   {"op":"ready"}   {"op":"started","id"}   {"op":"done","id","value","error","exit","truncated","leaving"}   {"op":"failed","id","message"}
+    runner → kernel   {"op":"attach","endpoint","warm_up"}   {"op":"run","id","endpoint","code","target","limit","left_ms"}
+    kernel → runner   {"op":"ready"}   {"op":"connected"}   {"op":"started","id"}   {"op":"done","id","value","error","exit","truncated","leaving"}   {"op":"failed","id","message"}
                       {"op":"pending","id","calls"} shortly before the deadline
 
 All output of a cell is written to fds 1 and 2 before `done` is sent.
@@ -23,6 +23,9 @@ from hearth_kernel.exit_functions import ExitFunctions
 from hearth_kernel.pending import PendingCalls
 
 DEFAULT_LIMIT_BYTES = 10 << 20
+# Code that uses what most code uses, so that the first run of a client is fast. It leaves nothing
+# behind.
+WARM_UP = "await page.title()"
 
 _getpid = os.getpid
 _exit = os._exit
@@ -99,10 +102,23 @@ class Kernel:
 
     def _serve(self, frame):
         if frame["op"] == "attach":
-            self._binding.attach(frame["endpoint"])
+            connecting = self._binding.attach(frame["endpoint"])
+            if frame["warm_up"]:
+                self._task = _Task(self._warm_up(connecting), loop=self._loop, context=self._context)
         elif frame["op"] == "run":
             # Created directly, because the user may have set a task factory.
             self._task = _Task(self._guarded(frame), loop=self._loop, context=self._context)
+
+    async def _warm_up(self, connecting):
+        # A kernel that should be warm is not used after a failure.
+        try:
+            await connecting
+            await self._binding.renew(None)
+            await self._cells.run(WARM_UP, "hearth.py")
+        except Exception:
+            return
+        self._cells.remove_source("hearth.py")
+        self._channel.send({"op": "connected"})
 
     async def _guarded(self, frame):
         try:
@@ -114,6 +130,7 @@ class Kernel:
             _exit(channel.EXIT_BROKEN)
 
     async def _run(self, frame):
+        self._binding.rename(frame["endpoint"])
         self._deadline.begin(frame["left_ms"], lambda: self._report_pending(frame["id"]))
         try:
             await self._run_cell(frame)

@@ -184,6 +184,8 @@ impl ServerBuilder {
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", data_dir)
             .envs(given_runtime().map(|dir| ("HEARTH_RUNTIME_DIR", dir)))
+            // Tests count the processes of their sessions.
+            .env("HEARTH_WARM_SESSIONS", "0")
             // The test sites listen on loopback.
             .env("HEARTH_EGRESS_ALLOW", "127.0.0.1:*,localhost:*,[::1]:*")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

@@ -87,11 +87,7 @@ async fn the_server_itself_is_never_reachable() {
     ] {
         let harness = Harness::start(policy).await;
         harness.egress.add_self_port(server.address.port());
-        let neighbour = harness
-            .egress
-            .open("neighbour", &harness.tracker)
-            .await
-            .expect("a port");
+        let neighbour = harness.egress.open(&harness.tracker).await.expect("a port");
         for port in [
             server.address.port(),
             harness.proxy.port(),

@@ -39,10 +39,7 @@ impl Harness {
 
     pub async fn with_egress(egress: Egress) -> Harness {
         let tracker = TaskTracker::new();
-        let proxy = egress
-            .open("test", &tracker)
-            .await
-            .expect("loopback has a port");
+        let proxy = egress.open(&tracker).await.expect("loopback has a port");
         Harness {
             egress,
             proxy,

@@ -189,6 +189,7 @@ fn code_arrives_at_the_kernel_unchanged() {
         let code = String::from_utf8_lossy(input);
         let request = Request::Run {
             id: 1,
+            endpoint: &code,
             code: &code,
             target: Some(&code),
             limit: usize::MAX,

@@ -27,6 +27,7 @@ mod sites;
 mod suggest;
 mod text;
 mod values;
+mod warm;
 
 pub(crate) use self::changes::{Change, adopt_reloadable, changes};
 pub(crate) use self::data_dir::DataDir;
@@ -45,3 +46,4 @@ pub(crate) use self::parse::{
 pub(crate) use self::retention::Retention;
 pub(crate) use self::server_limits::ServerLimits;
 pub(crate) use self::settings::Config;
+pub(crate) use self::warm::WarmSettings;

@@ -28,6 +28,7 @@ use super::retention::Retention;
 use super::server_limits::ServerLimits;
 use super::text::{parse_trimmed, parse_user_agent};
 use super::values::SettingValues;
+use super::warm::WarmArgs;
 use crate::api_keys::ApiKeys;
 use crate::capacity::{memory_bytes, plan_max_sessions};
 
@@ -140,6 +141,9 @@ pub(crate) struct Config {
 
     #[command(flatten)]
     pub limits: Limits,
+
+    #[command(flatten)]
+    pub warm: WarmArgs,
 
     #[command(flatten)]
     pub retention: Retention,

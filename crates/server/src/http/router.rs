@@ -126,11 +126,18 @@ fn api_routes(prefix: &str) -> Router<AppState> {
 /// loopback only.
 pub(crate) fn internal(state: AppState) -> Router {
     Router::new()
-        .route("/cdp/{id}", get(cdp::connect::internal))
-        .route("/cdp/{id}/agent", post(cdp::connect::start_agent))
+        .merge(program_routes("/cdp"))
+        // Programs that start when a client has the session know its id. The token suffices.
+        .merge(program_routes("/cdp/{id}"))
+        .with_state(state)
+}
+
+fn program_routes(base: &str) -> Router<AppState> {
+    Router::new()
+        .route(base, get(cdp::connect::internal))
+        .route(&format!("{base}/agent"), post(cdp::connect::start_agent))
         .route(
-            "/cdp/{id}/ignore-certificate-errors",
+            &format!("{base}/ignore-certificate-errors"),
             post(cdp::connect::ignore_certificate_errors),
         )
-        .with_state(state)
 }

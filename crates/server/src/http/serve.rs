@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -116,6 +116,7 @@ pub(crate) async fn serve_sessions(
         };
         let Some(CdpListener {
             listener,
+            access,
             stop,
             tasks,
         }) = new
@@ -128,7 +129,8 @@ pub(crate) async fn serve_sessions(
             pause: pause.clone(),
             limits,
         };
-        tasks.spawn(listener.serve(router.clone(), stop));
+        let router = router.clone().layer(Extension(access));
+        tasks.spawn(listener.serve(router, stop));
     }
 }
 

@@ -140,6 +140,7 @@ pub(super) async fn build_registry(
         cdp_listeners,
         egress,
         max_sessions,
+        warm: config.warm.settings(),
         max_output_bytes: config.max_output_bytes,
         limits,
         server_limits: config.server_limits,

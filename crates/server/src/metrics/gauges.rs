@@ -23,6 +23,9 @@ pub(crate) struct Gauges {
     pub creating: usize,
     pub active: usize,
     pub ending: usize,
+    /// Sessions that are prepared in advance.
+    pub warm_ready: usize,
+    pub warm_preparing: usize,
     pub max_sessions: usize,
     pub running: usize,
     pub waiting: usize,

@@ -5,6 +5,7 @@ mod gauges;
 mod limits;
 mod outcomes;
 mod teams;
+mod warm;
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -22,6 +23,7 @@ pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::gauges::{ConnectionCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 pub(crate) use self::teams::TeamMetrics;
+pub(crate) use self::warm::{ColdReason, WarmMetrics};
 use crate::team::Team;
 
 /// The content type of the text that [`Metrics::render`] returns.
@@ -82,6 +84,7 @@ pub(crate) struct Metrics {
     descriptors: Family<OneLabel, IntGauge>,
     accept_paused: IntGauge,
     teams: TeamMetrics,
+    warm: WarmMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -122,6 +125,7 @@ impl Metrics {
             descriptors: Family::default(),
             accept_paused: IntGauge::default(),
             teams: TeamMetrics::default(),
+            warm: WarmMetrics::new(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -133,6 +137,7 @@ impl Metrics {
         self.register_executions();
         self.register_host();
         self.register_limits();
+        self.warm.register(&mut self.registry);
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -349,6 +354,11 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
     }
 
+    /// Returns the metrics on warm sessions.
+    pub fn warm(&self) -> &WarmMetrics {
+        &self.warm
+    }
+
     /// Returns the metrics per team.
     pub fn teams(&self) -> &TeamMetrics {
         &self.teams
@@ -399,6 +409,7 @@ impl Metrics {
             }
         }
         self.set_limits(gauges);
+        self.warm.set(gauges);
         if let Some(bytes) = gauges.free_disk_bytes {
             self.free_disk.set(saturate(bytes));
         }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use hearth_runner::{SCRIPT_LINK, SCRIPT_TARGET};
 use hearth_sandbox::remove_tree;
-use uuid::Uuid;
 
 use super::trust::database_dirs;
 
@@ -17,11 +16,10 @@ pub(crate) fn sessions_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("s")
 }
 
-/// Returns the name of a session's directory: the last digits of its id, which are random. The
-/// first digits are the time.
-pub(crate) fn session_dir_name(id: Uuid) -> String {
-    let digits = id.simple().to_string();
-    digits[digits.len() - 8..].to_owned()
+/// Returns a random name for a session's directory, which exists before the session has an id.
+pub(crate) fn session_dir_name() -> io::Result<String> {
+    let random = getrandom::u32().map_err(io::Error::other)?;
+    Ok(format!("{random:08x}"))
 }
 
 /// The directory of one session, with its parts.

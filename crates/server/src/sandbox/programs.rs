@@ -5,10 +5,12 @@
 //! own variables.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use hearth_contract::Language;
 use hearth_runner::{KernelSpec, ShellSpec};
 use hearth_sandbox::Program;
+use uuid::Uuid;
 
 use super::dirs::SessionDir;
 use crate::toolchain::Runtime;
@@ -37,14 +39,46 @@ const CA_VARIABLES: [&str; 5] = [
     "GIT_SSL_CAINFO",
 ];
 
-/// The proxy settings in the environment of programs.
+/// The WebSocket URL of the browser for the session's own programs.
+///
+/// Programs that start before a client has the session get a URL without an id. Both are valid.
 #[derive(Debug)]
-pub(crate) struct ProxyEnv {
-    /// The port of the session's proxy, on 127.0.0.1.
-    pub proxy_port: u16,
-    /// The listener for the session's own CDP clients, as `host:port`. Programs need it, and the
-    /// proxy never connects to it.
-    pub direct: String,
+pub(crate) struct Endpoint {
+    /// The listener for the session's own CDP clients, as `host:port`.
+    listener: String,
+    token: String,
+    session: OnceLock<Uuid>,
+}
+
+impl Endpoint {
+    pub fn new(port: u16, token: &str) -> Endpoint {
+        Endpoint {
+            listener: format!("127.0.0.1:{port}"),
+            token: token.to_owned(),
+            session: OnceLock::new(),
+        }
+    }
+
+    /// Adds the id of the session, once. The URL then has the path of `cdpUrl`, by which a script
+    /// recognises its own session.
+    pub fn name(&self, session: Uuid) {
+        let _ = self.session.set(session);
+    }
+
+    pub fn url(&self) -> String {
+        self.url_of("ws", "")
+    }
+
+    /// Returns the URL of an action of the session's listener.
+    fn url_of(&self, scheme: &str, action: &str) -> String {
+        let Endpoint {
+            listener,
+            token,
+            session,
+        } = self;
+        let id = session.get().map(|id| format!("/{id}")).unwrap_or_default();
+        format!("{scheme}://{listener}/cdp{id}{action}?token={token}")
+    }
 }
 
 /// The commands of one session, with the environment that they share.
@@ -58,9 +92,9 @@ pub(crate) struct SessionCommands {
     /// The file with the certificate authorities that code trusts.
     ca_bundle: Option<String>,
     agent: String,
-    /// The WebSocket URL of the browser for the session's own programs, with its token.
-    endpoint: String,
-    proxy_env: ProxyEnv,
+    pub endpoint: Endpoint,
+    /// The port of the session's proxy, on 127.0.0.1.
+    proxy_port: u16,
 }
 
 impl SessionCommands {
@@ -69,8 +103,8 @@ impl SessionCommands {
         dir: &SessionDir,
         user_name: String,
         ca_bundle: Option<&Path>,
-        endpoint: String,
-        proxy_env: ProxyEnv,
+        endpoint: Endpoint,
+        proxy_port: u16,
     ) -> SessionCommands {
         SessionCommands {
             runtime,
@@ -81,7 +115,7 @@ impl SessionCommands {
             ca_bundle: ca_bundle.map(text),
             agent: text(&dir.agent()),
             endpoint,
-            proxy_env,
+            proxy_port,
         }
     }
 
@@ -93,8 +127,10 @@ impl SessionCommands {
         path.extend(self.runtime.path.iter().map(|dir| text(dir)));
         path.push(SYSTEM_PATH.to_owned());
         let path = path.join(":");
-        let proxy = format!("http://127.0.0.1:{}", self.proxy_env.proxy_port);
-        let direct = &self.proxy_env.direct;
+        let proxy = format!("http://127.0.0.1:{}", self.proxy_port);
+        // The proxy never connects to it.
+        let direct = &self.endpoint.listener;
+        let endpoint = self.endpoint.url();
         let node_options = [
             &self.runtime.node_proxy,
             &self.runtime.node_libraries,
@@ -144,8 +180,8 @@ impl SessionCommands {
             ("NODE_USE_ENV_PROXY", "1"),
             ("NODE_OPTIONS", &node_options),
             // Programs of the session connect to this address. Firecrawl's CLI documents the name.
-            ("CDP_URL", &self.endpoint),
-            ("AGENT_BROWSER_CDP", &self.endpoint),
+            ("CDP_URL", &endpoint),
+            ("AGENT_BROWSER_CDP", &endpoint),
             // Applies to pages that the command fetches itself.
             ("AGENT_BROWSER_USE_SYSTEM_CA", "1"),
             ("AGENT_BROWSER_SESSION", AGENT_SESSION),
@@ -162,8 +198,7 @@ impl SessionCommands {
     /// Returns the address that starts the agent-browser daemon. Shells do not need it, because the
     /// daemon runs before they start.
     fn agent_start_url(&self) -> String {
-        let http = self.endpoint.replacen("ws:", "http:", 1);
-        http.replacen("?token=", "/agent?token=", 1)
+        self.endpoint.url_of("http", "/agent")
     }
 
     /// Returns the command of the kernel of `language`, or `None` for bash, which runs in shells.
@@ -210,7 +245,6 @@ impl SessionCommands {
             args,
             env,
             cwd: self.work.clone().into(),
-            endpoint: self.endpoint.clone(),
         })
     }
 

@@ -58,6 +58,12 @@ impl UidPool {
             .contains(&index)
     }
 
+    /// Returns true if every index is leased. A pool without indexes is not used.
+    pub fn is_exhausted(&self) -> bool {
+        let leased = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count > 0 && leased.leased.len() >= usize::from(self.count)
+    }
+
     /// Leases a free index for which `is_unused` is true, or returns `None` if there is none.
     /// Blocks as `is_unused` does.
     pub fn lease(&self, is_unused: impl Fn(u16) -> bool) -> Option<UidLease> {

@@ -1,43 +1,52 @@
-//! The creation of one session, part by part.
+//! The creation of the parts of one session, before a client has it.
 
 use std::io;
 use std::sync::Arc;
 
 use hearth_browser::{Browser, LaunchSpec, NavigationErrorHint};
 use hearth_budget::Budget;
-use hearth_contract::{CreateRequest, ProfileWarning};
+use hearth_contract::{Language, ProfileWarning};
 use hearth_egress::Proxy;
+use hearth_runner::{Attachment, Kernel};
 use hearth_sandbox::has_processes;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Span;
-use uuid::Uuid;
+use tracing::{Instrument, Span};
 
 use super::cdp_listener::OpenCdpListener;
 use super::error::{SessionError, StartFailure};
-use super::info::SessionInfo;
+use super::kernels::load_kernel;
 use super::profile;
+use super::program_access::ProgramAccess;
 use super::resources::{OutputLimits, ResourceParts, SessionResources};
-use super::services::Services;
-use super::session::{Session, SessionParts};
+use super::spans::session_span;
 use super::spec::RegistrySpec;
-use super::team_quota::CapacityPermit;
-use super::tokens::Tokens;
-use crate::profiles::{ProfileId, ProfileLease};
+use crate::profiles::ProfileLease;
 use crate::sandbox::dirs::session_dir_name;
 use crate::sandbox::plan::Ports;
-use crate::sandbox::programs::{ProxyEnv, SessionCommands};
+use crate::sandbox::programs::{Endpoint, SessionCommands};
 use crate::sandbox::session::{SandboxSpec, SessionSandbox};
 use crate::sandbox::uid_pool::{UidLease, UidPool};
-use crate::team::Team;
 
-/// A request for a session, and the capacity reserved for it.
-pub(super) struct NewSession {
-    pub id: Uuid,
-    pub team: Team,
-    pub request: CreateRequest,
-    pub capacity_permit: CapacityPermit,
+/// A session without an id, which no client has yet.
+#[derive(Debug)]
+pub(super) struct PreparedSession {
+    pub resources: Arc<SessionResources>,
+    /// The span of the session's log lines. It gets its fields with the id.
     pub span: Span,
+    /// A problem with the profile, for the creator.
+    pub warning: Option<ProfileWarning>,
+}
+
+/// The kernels that start with the browser.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kernels<'a> {
+    /// These load while the browser starts. The session does not wait for them.
+    Loaded(&'a [Language]),
+    /// The session waits until these are connected and have prepared their first run. The wait
+    /// ends with an error after `stop`.
+    WarmedUp(&'a [Language], &'a CancellationToken),
 }
 
 /// The parts of a session that exist so far. The builder owns them until the session is complete,
@@ -45,44 +54,53 @@ pub(super) struct NewSession {
 pub(super) struct SessionBuilder {
     spec: Arc<RegistrySpec>,
     uid_pool: UidPool,
-    services: Services,
     /// The tasks that own the session's processes.
     tasks: TaskTracker,
     profile: Option<ProfileLease>,
     proxy: Option<Proxy>,
-    cdp: Option<OpenCdpListener>,
+    /// The access of the session's own programs, with the listener for them.
+    cdp: Option<(OpenCdpListener, Arc<ProgramAccess>)>,
     /// The sandbox, which holds the lease on the user ids.
     sandbox: Option<SessionSandbox>,
+    commands: Option<SessionCommands>,
     browser: Option<Browser>,
     /// Counts the session's buffers.
     budget: Budget,
 }
 
 impl SessionBuilder {
-    pub fn new(spec: Arc<RegistrySpec>, uid_pool: UidPool, services: Services) -> SessionBuilder {
+    pub fn new(spec: Arc<RegistrySpec>, uid_pool: UidPool) -> SessionBuilder {
         let session_bytes = spec.limits.get().session_buffer_mb << 20;
         SessionBuilder {
             budget: spec.buffers.child("the session", session_bytes),
             spec,
             uid_pool,
-            services,
             tasks: TaskTracker::new(),
             profile: None,
             proxy: None,
             cdp: None,
             sandbox: None,
+            commands: None,
             browser: None,
         }
     }
 
-    /// Creates and records the session. On failure, nothing of the session remains. The caller must
-    /// not drop the future, because only [`abort`](SessionBuilder::abort) removes the files.
+    /// Creates the parts of a session. On failure, nothing of them remains. The caller must not drop
+    /// the future, because only [`abort`](SessionBuilder::abort) removes the files.
     pub async fn build(
         mut self,
-        new: NewSession,
-    ) -> Result<(Session, Arc<SessionResources>), SessionError> {
-        match self.create_parts(new).await {
-            Ok(session) => Ok(session),
+        profile: Option<ProfileLease>,
+        kernels: Kernels<'_>,
+    ) -> Result<PreparedSession, SessionError> {
+        self.profile = profile;
+        let span = session_span();
+        let created = self.create_parts(kernels).instrument(span.clone()).await;
+        match created {
+            Ok((resources, warning)) => Ok(PreparedSession {
+                resources,
+                span,
+                warning,
+            }),
             Err(error) => {
                 self.abort().await;
                 Err(error)
@@ -92,63 +110,40 @@ impl SessionBuilder {
 
     async fn create_parts(
         &mut self,
-        new: NewSession,
-    ) -> Result<(Session, Arc<SessionResources>), SessionError> {
-        let tokens = Tokens::new(new.request.stream_web_view).map_err(|error| {
-            SessionError::Internal(format!("cannot get random numbers: {error}"))
-        })?;
-        self.profile = self.lease_profile(&new.team, &new.request)?;
-        self.open_proxy(new.id).await?;
+        kernels: Kernels<'_>,
+    ) -> Result<(Arc<SessionResources>, Option<ProfileWarning>), SessionError> {
+        self.open_proxy().await?;
         self.open_cdp_listener().await?;
-        self.create_sandbox(new.id).await?;
-        let warning = self.launch_browser().await?;
-        if let Some(warning) = &warning {
-            tracing::warn!(
-                profile = new
-                    .request
-                    .profile
-                    .as_ref()
-                    .map(|profile| profile.name.as_str()),
-                warning = warning.sentence(),
-                "profile data lost"
-            );
+        self.create_sandbox().await?;
+        self.plan_commands()?;
+        let (Kernels::Loaded(languages) | Kernels::WarmedUp(languages, _)) = kernels;
+        let (launched, loaded) = tokio::join!(self.launch_browser(), self.load_kernels(languages));
+        let (browser, warning) = launched?;
+        let warm_up = matches!(kernels, Kernels::WarmedUp(..));
+        let commands = self.connect_programs(browser)?;
+        for (_, kernel) in &loaded {
+            kernel.attach(Attachment {
+                endpoint: commands.endpoint.url(),
+                warm_up,
+            });
         }
-        let info = SessionInfo::new(new.id, new.team, &new.request, tokens);
-        let record = info.record(info.created_at, None);
-        let recorded = self.services.store.begin_session(&record).await;
-        recorded.map_err(|error| SessionError::NotRecorded(error.to_string()))?;
-        let resources = Arc::new(self.take_resources(&info)?);
-        let session = Session::new(SessionParts {
-            info,
-            span: new.span,
-            capacity_permit: new.capacity_permit,
-            resources: Arc::clone(&resources),
-            services: self.services.clone(),
-            warning,
-        });
-        Ok((session, resources))
-    }
-
-    /// Leases the profile of the request, if it names one.
-    fn lease_profile(
-        &self,
-        team: &Team,
-        request: &CreateRequest,
-    ) -> Result<Option<ProfileLease>, SessionError> {
-        let Some(profile) = &request.profile else {
-            return Ok(None);
-        };
-        let id = ProfileId::new(Team::clone(team), profile.name.clone());
-        let lease = self.spec.profiles.lease(id, profile.save_changes);
-        lease
-            .map(Some)
-            .ok_or_else(|| SessionError::ProfileBusy(profile.name.clone()))
+        if let Kernels::WarmedUp(_, stop) = kernels {
+            tokio::select! {
+                warm = wait_until_warm(&loaded, languages) => warm?,
+                () = stop.cancelled() => return Err(SessionError::Stopping),
+            }
+        }
+        let resources = Arc::new(self.take_resources()?);
+        for (language, kernel) in loaded {
+            resources.kernel_slots.of(language).put_kernel(kernel);
+        }
+        Ok((resources, warning))
     }
 
     /// Opens the session's egress proxy. This is the first step because the sandbox and the browser
     /// need the port.
-    async fn open_proxy(&mut self, id: Uuid) -> Result<(), SessionError> {
-        let opened = self.spec.egress.open(&id.to_string(), &self.tasks).await;
+    async fn open_proxy(&mut self) -> Result<(), SessionError> {
+        let opened = self.spec.egress.open(&self.tasks).await;
         let proxy = opened
             .map_err(|error| not_prepared(format!("the session's proxy cannot listen: {error}")))?;
         self.proxy = Some(proxy);
@@ -156,13 +151,16 @@ impl SessionBuilder {
     }
 
     /// Opens the listener for the session's own CDP clients. Programs start to use it when the
-    /// session exists.
+    /// browser runs.
     async fn open_cdp_listener(&mut self) -> Result<(), SessionError> {
-        let opened = OpenCdpListener::open(&self.spec.egress, &self.tasks).await;
+        let access = ProgramAccess::new(self.budget.clone()).map_err(|error| {
+            SessionError::Internal(format!("cannot get random numbers: {error}"))
+        })?;
+        let opened = OpenCdpListener::open(&self.spec.egress, &access, &self.tasks).await;
         let (open, to_serve) = opened.map_err(|error| {
             not_prepared(format!("the session's CDP listener cannot listen: {error}"))
         })?;
-        self.cdp = Some(open);
+        self.cdp = Some((open, access));
         // The receiver lives as long as the server accepts sessions.
         let sent = self.spec.cdp_listeners.send(to_serve).await;
         sent.map_err(|_| SessionError::Stopping)
@@ -183,24 +181,24 @@ impl SessionBuilder {
         lease.map(Some).ok_or(SessionError::AtCapacity)
     }
 
-    async fn create_sandbox(&mut self, id: Uuid) -> Result<(), SessionError> {
+    async fn create_sandbox(&mut self) -> Result<(), SessionError> {
         let uid_lease = self.lease_user_ids().await?;
         let spec = Arc::clone(&self.spec);
         let egress = self.proxy.iter().map(Proxy::port).collect();
-        let cdp = self
-            .cdp
-            .as_ref()
-            .map(OpenCdpListener::port)
-            .ok_or_else(incomplete)?;
+        let (cdp, _) = self.cdp.as_ref().ok_or_else(incomplete)?;
+        let ports = Ports {
+            cdp: cdp.port(),
+            egress,
+        };
         let tasks = self.tasks.clone();
         let creating = spawn_blocking(move || {
             let sandbox_spec = SandboxSpec {
                 isolation: &spec.isolation,
                 browser: &spec.browser,
                 runtime: &spec.runtime,
-                ports: Ports { cdp, egress },
+                ports,
             };
-            let name = session_dir_name(id);
+            let name = session_dir_name()?;
             SessionSandbox::create(&spec.sessions_dir, &name, sandbox_spec, uid_lease, &tasks)
         });
         let created = creating
@@ -214,9 +212,27 @@ impl SessionBuilder {
         Ok(())
     }
 
+    /// Plans the commands of the session's programs.
+    fn plan_commands(&mut self) -> Result<(), SessionError> {
+        let (Some(sandbox), Some(proxy), Some((cdp, access))) =
+            (&self.sandbox, &self.proxy, &self.cdp)
+        else {
+            return Err(incomplete());
+        };
+        self.commands = Some(SessionCommands::new(
+            self.spec.runtime.clone(),
+            &sandbox.dir,
+            sandbox.user_name.clone(),
+            sandbox.ca_bundle.as_deref(),
+            Endpoint::new(cdp.port(), access.token().as_str()),
+            proxy.port(),
+        ));
+        Ok(())
+    }
+
     /// Launches the browser with the contents of the profile. Returns a warning if the profile is
     /// damaged or missing.
-    async fn launch_browser(&mut self) -> Result<Option<ProfileWarning>, SessionError> {
+    async fn launch_browser(&self) -> Result<(Browser, Option<ProfileWarning>), SessionError> {
         let (Some(sandbox), Some(proxy)) = (&self.sandbox, &self.proxy) else {
             return Err(incomplete());
         };
@@ -238,43 +254,55 @@ impl SessionBuilder {
         };
         let max_mb = self.spec.limits.get().disk_mb;
         let profile = self.profile.as_ref();
-        let (browser, warning) =
-            profile::launch(profile, sandbox, &self.tasks, launch, max_mb).await?;
+        profile::launch(profile, sandbox, &self.tasks, launch, max_mb).await
+    }
+
+    /// Starts kernels, which load Playwright. A kernel that does not start is left to the first
+    /// execution in its language, which reports the reason.
+    async fn load_kernels(&self, languages: &[Language]) -> Vec<(Language, Kernel)> {
+        let mut loaded = Vec::new();
+        let (Some(sandbox), Some(commands)) = (&self.sandbox, &self.commands) else {
+            return loaded;
+        };
+        for &language in languages {
+            let loading = load_kernel(sandbox, &self.tasks, commands, &self.budget, language);
+            match loading.await {
+                Ok(kernel) => loaded.push((language, kernel)),
+                Err(error) => {
+                    tracing::debug!(language = language.as_str(), %error, "kernel start failed");
+                }
+            }
+        }
+        loaded
+    }
+
+    /// Lets the session's programs reach the browser.
+    fn connect_programs(&mut self, browser: Browser) -> Result<&SessionCommands, SessionError> {
+        if let Some((_, access)) = &self.cdp {
+            access.set_browser(&browser);
+        }
         self.browser = Some(browser);
-        Ok(warning)
+        self.commands.as_ref().ok_or_else(incomplete)
     }
 
     /// Moves the parts into the session's resources.
-    fn take_resources(&mut self, info: &SessionInfo) -> Result<SessionResources, SessionError> {
-        let (Some(browser), Some(sandbox), Some(proxy), Some(cdp)) = (
+    fn take_resources(&mut self) -> Result<SessionResources, SessionError> {
+        let (Some(browser), Some(commands), Some(sandbox), Some(proxy), Some((cdp, access))) = (
             self.browser.take(),
+            self.commands.take(),
             self.sandbox.take(),
             self.proxy.take(),
             self.cdp.take(),
         ) else {
             return Err(incomplete());
         };
-        let listener = format!("127.0.0.1:{}", cdp.port());
-        let token = info.tokens.internal.as_str();
-        let endpoint = format!("ws://{listener}/cdp/{}?token={token}", info.id);
-        let proxy_env = ProxyEnv {
-            proxy_port: proxy.port(),
-            direct: listener,
-        };
-        let runtime = self.spec.runtime.clone();
         Ok(SessionResources::new(ResourceParts {
-            commands: SessionCommands::new(
-                runtime,
-                &sandbox.dir,
-                sandbox.user_name.clone(),
-                sandbox.ca_bundle.as_deref(),
-                endpoint,
-                proxy_env,
-            ),
             browser,
+            commands,
             sandbox,
             proxy,
             cdp,
+            access,
             tasks: self.tasks.clone(),
             profile: self.profile.take(),
             budget: self.budget.clone(),
@@ -295,7 +323,7 @@ impl SessionBuilder {
         if let Some(proxy) = &self.proxy {
             proxy.end();
         }
-        if let Some(cdp) = &self.cdp {
+        if let Some((cdp, _)) = &self.cdp {
             cdp.close();
         }
         self.tasks.close();
@@ -304,6 +332,27 @@ impl SessionBuilder {
             sandbox.remove().await;
         }
     }
+}
+
+/// Waits until a kernel of each of `languages` has warmed up.
+async fn wait_until_warm(
+    loaded: &[(Language, Kernel)],
+    languages: &[Language],
+) -> Result<(), SessionError> {
+    for &language in languages {
+        let kernel = loaded.iter().find(|(of, _)| *of == language);
+        let is_warm = match kernel {
+            Some((_, kernel)) => kernel.warmed_up().await,
+            None => false,
+        };
+        if !is_warm {
+            let name = language.as_str();
+            return Err(SessionError::ExecutionNotStarted(format!(
+                "the {name} kernel did not become ready"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the error for something that the browser needs.

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use hearth_egress::{Egress, SelfPort};
 use tokio::net::TcpListener;
@@ -11,10 +12,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::program_access::ProgramAccess;
+
 /// A listener to serve, until `stop`, as a task of the session.
 #[derive(Debug)]
 pub(crate) struct CdpListener {
     pub listener: TcpListener,
+    /// What clients of the listener may use.
+    pub access: Arc<ProgramAccess>,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
 }
@@ -34,6 +39,7 @@ impl OpenCdpListener {
     /// Opens a listener. Returns the part that must be served, too.
     pub async fn open(
         egress: &Egress,
+        access: &Arc<ProgramAccess>,
         tasks: &TaskTracker,
     ) -> io::Result<(OpenCdpListener, CdpListener)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -46,6 +52,7 @@ impl OpenCdpListener {
         };
         let to_serve = CdpListener {
             listener,
+            access: Arc::clone(access),
             stop,
             tasks: tasks.clone(),
         };

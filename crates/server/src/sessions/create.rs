@@ -8,17 +8,28 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::builder::{NewSession, SessionBuilder};
+use super::builder::{Kernels, PreparedSession, SessionBuilder};
 use super::checkpoints::keep_checkpoints;
 use super::error::SessionError;
+use super::info::SessionInfo;
 use super::registry::Registry;
 use super::resources::SessionResources;
-use super::session::Session;
-use super::spans::{record_session, session_span};
+use super::session::{Session, SessionParts};
+use super::spans::{name_session, record_session};
 use super::supervisor::supervise;
 use super::team_quota::{CapacityPermit, QuotaReached};
+use super::tokens::Tokens;
 use crate::metrics::{CreateOutcome, Metrics};
+use crate::profiles::{ProfileId, ProfileLease};
 use crate::team::Team;
+
+/// A request for a session, and the capacity reserved for it.
+struct NewSession {
+    id: Uuid,
+    team: Team,
+    request: CreateRequest,
+    capacity_permit: CapacityPermit,
+}
 
 impl Registry {
     /// Creates a session. If the caller drops the future in the meantime, the session ends at once.
@@ -55,13 +66,10 @@ impl Registry {
         // This runs as a task, because the creation must finish or clean up even if the caller
         // drops the future.
         let launching = async move {
+            let _busy = registry.services.load.begin();
             let launched = registry.launch(team, request, capacity_permit).await;
-            match &launched {
-                Ok(_) => registry.launch_health.record_success(),
-                Err(SessionError::BrowserStart(failure)) => {
-                    registry.launch_health.record_failure(failure);
-                }
-                Err(_) => {}
+            if let Err(SessionError::BrowserStart(failure)) = &launched {
+                registry.launch_health.record_failure(failure);
             }
             if let Err(Ok(unwanted)) = sender.send(launched) {
                 unwanted.end(DestroyedReason::Deleted).await;
@@ -103,7 +111,7 @@ impl Registry {
             })
     }
 
-    /// Builds a session, registers it and starts its tasks.
+    /// Takes a warm session, or builds one. Registers it and starts its tasks.
     async fn launch(
         &self,
         team: Team,
@@ -111,22 +119,96 @@ impl Registry {
         capacity_permit: CapacityPermit,
     ) -> Result<Arc<Session>, SessionError> {
         let id = Uuid::now_v7();
-        let span = session_span(id, &team);
         record_session(id);
+        let profile = self.lease_profile(&team, &request)?;
+        let prepared = match self.claim_warm_session(profile.is_some()).await {
+            Some(warm) => warm,
+            None => self.build_cold(profile).await?,
+        };
         let new = NewSession {
             id,
             team,
             request,
             capacity_permit,
-            span: span.clone(),
         };
-        let builder = SessionBuilder::new(
-            Arc::clone(&self.spec),
-            self.uid_pool.clone(),
-            self.services.clone(),
-        );
-        let (session, resources) = builder.build(new).instrument(span).await?;
-        let session = Arc::new(session);
+        let span = prepared.span.clone();
+        name_session(&span, id, &new.team);
+        self.hand_over(prepared, new).instrument(span).await
+    }
+
+    /// Leases the profile of the request, if it names one.
+    fn lease_profile(
+        &self,
+        team: &Team,
+        request: &CreateRequest,
+    ) -> Result<Option<ProfileLease>, SessionError> {
+        let Some(profile) = &request.profile else {
+            return Ok(None);
+        };
+        let id = ProfileId::new(Team::clone(team), profile.name.clone());
+        let lease = self.spec.profiles.lease(id, profile.save_changes);
+        lease
+            .map(Some)
+            .ok_or_else(|| SessionError::ProfileBusy(profile.name.clone()))
+    }
+
+    /// Builds a session for a client that waits.
+    async fn build_cold(
+        &self,
+        profile: Option<ProfileLease>,
+    ) -> Result<PreparedSession, SessionError> {
+        if self.uid_pool.is_exhausted() {
+            self.discard_a_warm_session().await;
+        }
+        let kernels = Kernels::Loaded(self.warm_pool.first_language());
+        let built = self.new_builder().build(profile, kernels).await;
+        if built.is_ok() {
+            self.launch_health.record_success();
+        }
+        built
+    }
+
+    pub(super) fn new_builder(&self) -> SessionBuilder {
+        SessionBuilder::new(Arc::clone(&self.spec), self.uid_pool.clone())
+    }
+
+    /// Gives a session to a client: records it, registers it and starts its tasks. On failure,
+    /// nothing of the session remains.
+    async fn hand_over(
+        &self,
+        prepared: PreparedSession,
+        new: NewSession,
+    ) -> Result<Arc<Session>, SessionError> {
+        let PreparedSession {
+            resources,
+            span,
+            warning,
+        } = prepared;
+        let profile = new.request.profile.as_ref();
+        if let Some(warning) = &warning {
+            tracing::warn!(
+                profile = profile.map(|profile| profile.name.as_str()),
+                warning = warning.sentence(),
+                "profile data lost"
+            );
+        }
+        let info = match self.record(&new).await {
+            Ok(info) => info,
+            Err(error) => {
+                resources.discard().await;
+                return Err(error);
+            }
+        };
+        resources.name(new.id);
+        let session = Arc::new(Session::new(SessionParts {
+            info,
+            span,
+            capacity_permit: new.capacity_permit,
+            resources: Arc::clone(&resources),
+            services: self.services.clone(),
+            warning,
+        }));
+        resources.access.set_session(&session);
         self.insert(&session);
         self.start_tasks(&session, resources);
         tracing::info!("session created");
@@ -135,6 +217,18 @@ impl Registry {
             return Err(SessionError::Stopping);
         }
         Ok(session)
+    }
+
+    /// Records a new session in the store, and returns its properties.
+    async fn record(&self, new: &NewSession) -> Result<SessionInfo, SessionError> {
+        let tokens = Tokens::new(new.request.stream_web_view).map_err(|error| {
+            SessionError::Internal(format!("cannot get random numbers: {error}"))
+        })?;
+        let info = SessionInfo::new(new.id, Team::clone(&new.team), &new.request, tokens);
+        let record = info.record(info.created_at, None);
+        let recorded = self.services.store.begin_session(&record).await;
+        recorded.map_err(|error| SessionError::NotRecorded(error.to_string()))?;
+        Ok(info)
     }
 
     /// Starts the supervisor of a session and, for a session with a profile, its checkpoints.

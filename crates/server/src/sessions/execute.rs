@@ -40,6 +40,8 @@ impl Session {
     /// code has not started.
     pub async fn execute(&self, request: ExecuteRequest) -> Result<Executed, SessionError> {
         record_language(request.language);
+        // Only the start of code is a moment at which background work would disturb it.
+        let _busy = self.services.load.begin();
         let mut metrics = ExecutionMetricsGuard::new(&self.services.metrics, request.language);
         let result = self.run(&request, &mut metrics).await;
         if let Some(rejection) = result.as_ref().err().and_then(SessionError::rejection) {

@@ -54,6 +54,11 @@ impl KernelSlots {
         }
     }
 
+    /// Returns true if no idle kernel has exited.
+    pub fn are_alive(&self) -> bool {
+        self.0.iter().all(KernelSlot::is_alive)
+    }
+
     /// Kills the idle kernels.
     pub fn kill_kernels(&self) {
         for slot in &self.0 {
@@ -90,6 +95,11 @@ impl KernelSlot {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    fn is_alive(&self) -> bool {
+        let kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
+        kernel.as_ref().is_none_or(Kernel::is_alive)
     }
 
     /// Puts an idle kernel into the slot.

@@ -1,12 +1,13 @@
 //! Sessions, from their creation to their end.
 //!
 //! - `registry` maps ids to entries (`entry`). `create` admits and starts new sessions, `builder`
-//!   creates the parts of one session, and `overview` summarises all sessions.
+//!   creates the parts of one session, `warm_pool` keeps some sessions prepared, and `overview`
+//!   summarises all sessions.
 //! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
 //!   fixed properties. `resources` are its browser, kernels and files until the end.
 //! - `execute` handles one execute request: a turn in `kernel_slots`, the code in `run_code`, the
-//!   response in `outcome`. `agent` is the agent-browser daemon. `attach` connects CDP clients and
-//!   viewers.
+//!   response in `outcome`. `kernels` starts them, and `agent` the agent-browser daemon. `attach`
+//!   connects CDP clients and viewers; the session's own programs use `program_access`.
 //! - `supervisor` ends a session and cleans up. `profile` and `checkpoints` save its profile.
 //! - `limits` enforces the resource limits, and `orphans` finds processes that outlived their
 //!   session.
@@ -28,15 +29,18 @@ mod execution_metrics;
 mod health;
 mod info;
 mod kernel_slots;
+mod kernels;
 mod language_hint;
 mod limits;
 mod orphans;
 mod outcome;
 mod overview;
 mod profile;
+mod program_access;
 mod progress;
 mod readings;
 mod recent_executions;
+mod recent_load;
 mod registry;
 mod resources;
 mod run_code;
@@ -48,12 +52,14 @@ mod supervisor;
 mod team_quota;
 mod tokens;
 mod trust;
+mod warm_pool;
 mod watchers;
 
 pub(crate) use cdp_listener::{CdpListener, CdpListeners};
 pub(crate) use entry::SessionEntry;
 pub(crate) use error::SessionError;
 pub(crate) use execute::Executed;
+pub(crate) use program_access::ProgramAccess;
 pub(crate) use registry::{ENDED_KEPT_COUNT, Registry};
 pub(crate) use services::Services;
 pub(crate) use session::Session;

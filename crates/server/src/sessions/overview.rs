@@ -60,9 +60,12 @@ impl Registry {
     /// Returns the current values of the gauges.
     pub fn read_gauges(&self) -> Gauges {
         let disk = Disk::of(self.sessions_dir()).ok();
+        let (warm_ready, warm_preparing) = self.warm_pool.counts();
         let mut gauges = Gauges {
             ready: self.not_ready().is_empty(),
             max_sessions: self.max_sessions(),
+            warm_ready,
+            warm_preparing,
             server_memory_bytes: capacity::own_bytes(),
             available_memory_bytes: capacity::available_bytes(),
             free_disk_bytes: disk.map(|disk| disk.free_bytes),

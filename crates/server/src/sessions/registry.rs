@@ -23,6 +23,7 @@ use super::services::Services;
 use super::session::Session;
 use super::spec::RegistrySpec;
 use super::team_quota::{QuotaMax, TeamQuota};
+use super::warm_pool::WarmPool;
 use crate::capacity;
 use crate::clock;
 use crate::config::{Limits, ServerLimits};
@@ -45,6 +46,7 @@ pub(crate) struct Registry {
     pub(super) launch_health: LaunchHealth,
     pub(super) readings: Readings,
     pub(super) team_quota: Arc<TeamQuota>,
+    pub(super) warm_pool: WarmPool,
     /// Ordered by id, and so by age, because the ids are UUIDs of version 7.
     sessions: RwLock<BTreeMap<Uuid, SessionEntry>>,
     /// The supervisors of sessions, and the sockets of clients.
@@ -66,6 +68,7 @@ impl Registry {
             .into_iter()
             .map(|record| (record.id, SessionEntry::Recorded(Arc::new(record))));
         Registry {
+            warm_pool: WarmPool::new(spec.warm.clone()),
             spec: Arc::new(spec),
             uid_pool,
             services,
@@ -105,6 +108,8 @@ impl Registry {
         self.spec.limits.set(limits);
         self.team_quota.set_max(max_sessions);
         self.spec.egress.set_allow_list(allow);
+        // Warm sessions were prepared with the earlier limits.
+        self.replace_warm_sessions();
     }
 
     /// Returns the parent of all session directories.
@@ -198,7 +203,7 @@ impl Registry {
             let _ = timeout_at(until, session.executions_finished()).await;
             session.end(DestroyedReason::ServerStopped).await
         });
-        futures_util::future::join_all(ends).await;
+        tokio::join!(futures_util::future::join_all(ends), self.stop_warm_pool());
     }
 }
 

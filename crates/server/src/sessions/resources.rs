@@ -12,11 +12,13 @@ use hearth_runner::Interruption;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use super::agent::Agent;
 use super::cdp_listener::OpenCdpListener;
 use super::kernel_slots::KernelSlots;
 use super::profile;
+use super::program_access::ProgramAccess;
 use crate::ending::Ending;
 use crate::live_view::LiveView;
 use crate::profiles::ProfileLease;
@@ -49,6 +51,7 @@ pub(super) struct ResourceParts {
     pub sandbox: SessionSandbox,
     pub proxy: Proxy,
     pub cdp: OpenCdpListener,
+    pub access: Arc<ProgramAccess>,
     pub tasks: TaskTracker,
     pub profile: Option<ProfileLease>,
     pub budget: Budget,
@@ -71,6 +74,8 @@ pub(super) struct SessionResources {
     proxy: Proxy,
     /// The listener for the session's own CDP clients.
     cdp: OpenCdpListener,
+    /// The access of the session's own programs to the browser.
+    pub access: Arc<ProgramAccess>,
     /// The tasks that own the session's processes. It is empty when no process is left.
     pub tasks: TaskTracker,
     /// Interrupts running executions, which all watch it.
@@ -93,12 +98,28 @@ impl SessionResources {
             sandbox: parts.sandbox,
             proxy: parts.proxy,
             cdp: parts.cdp,
+            access: parts.access,
             tasks: parts.tasks,
             interruption: watch::Sender::new(None),
             profile: parts.profile,
             budget: parts.budget,
             limits: parts.limits,
         }
+    }
+
+    /// Names the session in log events of the proxy, which are in the current span from now on, and
+    /// in the addresses of programs.
+    pub fn name(&self, id: Uuid) {
+        self.proxy.name(&id.to_string());
+        self.commands.endpoint.name(id);
+    }
+
+    /// Returns true if the browser responds and the kernels that have started are alive.
+    pub async fn is_healthy(&self, limit: Duration) -> bool {
+        let responds = timeout(limit, self.browser.info());
+        !self.browser_is_dead()
+            && self.kernel_slots.are_alive()
+            && responds.await.is_ok_and(|info| info.is_ok())
     }
 
     /// Returns the bytes that went through the session's proxy.
@@ -130,13 +151,7 @@ impl SessionResources {
             (Some(_), DestroyedReason::Limit) => Some(Err(NotSaved::Limit)),
             (Some(_), _) => Some(profile::close(&self.browser).await),
         };
-        self.browser.kill().await;
-        self.proxy.end();
-        self.cdp.close();
-        self.tasks.close();
-        if timeout(PROCESSES_TIMEOUT, self.tasks.wait()).await.is_err() {
-            tracing::error!("processes outlived their session");
-        }
+        self.end_processes().await;
         let mut warning = None;
         if let (Some(profile), Some(closed)) = (profile, closed) {
             let max_mb = self.limits.max_profile_mb;
@@ -157,6 +172,26 @@ impl SessionResources {
         }
         tracing::debug!("session cleanup finished");
         warning
+    }
+
+    /// Releases everything of a session that no client has got.
+    pub async fn discard(&self) {
+        self.kernel_slots.kill_kernels();
+        self.end_processes().await;
+        self.sandbox.remove().await;
+        if let Some(profile) = &self.profile {
+            profile.release().await;
+        }
+    }
+
+    async fn end_processes(&self) {
+        self.browser.kill().await;
+        self.proxy.end();
+        self.cdp.close();
+        self.tasks.close();
+        if timeout(PROCESSES_TIMEOUT, self.tasks.wait()).await.is_err() {
+            tracing::error!("processes outlived their session");
+        }
     }
 }
 

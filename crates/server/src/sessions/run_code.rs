@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use hearth_contract::{ExecuteRequest, Language};
-use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
+use hearth_contract::ExecuteRequest;
+use hearth_runner::{Ended, Outcome, Run, RunError, run_shell};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use super::agent::AgentError;
 use super::error::SessionError;
+use super::kernels::{replace_kernel, start_kernel};
 use super::language_hint::language_hint;
 use super::resources::SessionResources;
 use super::session::Session;
@@ -118,6 +119,7 @@ impl CodeRun<'_> {
     fn to_run(&self) -> Run {
         Run {
             source: self.request.code.clone(),
+            endpoint: self.resources.commands.endpoint.url(),
             deadline: self.deadline,
             max_output_bytes: self.resources.limits.max_output_bytes,
             target: Some(self.current_tab()),
@@ -182,51 +184,4 @@ impl Session {
         resources.agent.mark_used_by_kernels();
         Ok(())
     }
-}
-
-async fn start_kernel(
-    resources: &SessionResources,
-    language: Language,
-    session_span: &Span,
-) -> Result<Kernel, RunError> {
-    // A new kernel connects to the browser at once, and a tab that does not respond would block it.
-    resources.browser.recover_unresponsive_tabs().await;
-    let Some(program) = resources.commands.plan_kernel(language) else {
-        return Err(RunError::Unable(format!(
-            "{} has no kernel",
-            language.as_str()
-        )));
-    };
-    Kernel::start(
-        &resources.sandbox.code,
-        &resources.tasks,
-        program,
-        &resources.budget,
-    )
-    .instrument(session_span.clone())
-    .await
-}
-
-/// Starts the next kernel in the background. It holds the turn until the kernel is ready, so that
-/// the end of the session also waits for it.
-fn replace_kernel(
-    resources: &Arc<SessionResources>,
-    language: Language,
-    session_span: &Span,
-    turn: OwnedSemaphorePermit,
-) {
-    let owned = Arc::clone(resources);
-    let span = session_span.clone();
-    let replacing = async move {
-        // A session that is ending does not need a kernel.
-        if owned.interruption.borrow().is_none()
-            && let Ok(kernel) = start_kernel(&owned, language, &span).await
-        {
-            owned.kernel_slots.of(language).put_kernel(kernel);
-        }
-        drop(turn);
-    };
-    resources
-        .tasks
-        .spawn(replacing.instrument(session_span.clone()));
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::orphans::Orphans;
+use super::recent_load::RecentLoad;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -12,6 +13,7 @@ pub(crate) struct Services {
     pub store: Store,
     pub metrics: Arc<Metrics>,
     pub(super) orphans: Arc<Orphans>,
+    pub(super) load: Arc<RecentLoad>,
 }
 
 impl Services {
@@ -20,6 +22,7 @@ impl Services {
             store,
             metrics,
             orphans: Arc::default(),
+            load: RecentLoad::new(),
         }
     }
 }

@@ -91,11 +91,6 @@ impl Session {
         &self.info.tokens.public
     }
 
-    /// Returns the token for the session's own kernels and agent-browser daemon.
-    pub fn internal_token(&self) -> &Token {
-        &self.info.tokens.internal
-    }
-
     /// Returns the tokens of the live view's links, unless the session has no live view.
     pub fn live_view_tokens(&self) -> Option<&LiveViewTokens> {
         self.info.tokens.live_view.as_ref()

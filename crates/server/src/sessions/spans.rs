@@ -5,7 +5,7 @@
 //! keeps.
 
 use hearth_contract::Language;
-use tracing::field::display;
+use tracing::field::{Empty, display};
 use tracing::{Span, error_span};
 use uuid::Uuid;
 
@@ -14,10 +14,16 @@ use crate::team::{Team, display_name};
 /// The field of a request's span that names the session.
 pub(crate) const SESSION: &str = "session";
 
-/// Returns the span of a session. It has no parent, because it outlives the request that creates
-/// the session.
-pub(super) fn session_span(id: Uuid, team: &Team) -> Span {
-    error_span!(parent: None, "session", session = %id, team = display_name(team))
+/// Returns the span of a session that has no id yet. It has no parent, because it outlives the
+/// request that creates the session.
+pub(super) fn session_span() -> Span {
+    error_span!(parent: None, "session", session = Empty, team = Empty)
+}
+
+/// Names the session and its team in the span of a session.
+pub(super) fn name_session(span: &Span, id: Uuid, team: &Team) {
+    span.record(SESSION, display(id));
+    span.record("team", display_name(team));
 }
 
 /// Names the team in the current span, which is the request's.

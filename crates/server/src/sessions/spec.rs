@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 use super::cdp_listener::CdpListeners;
 use super::team_quota::QuotaMax;
-use crate::config::{CurrentLimits, ServerLimits};
+use crate::config::{CurrentLimits, ServerLimits, WarmSettings};
 use crate::profiles::Profiles;
 use crate::sandbox::isolation::Isolation;
 use crate::toolchain::Runtime;
@@ -36,6 +36,7 @@ pub(crate) struct RegistrySpec {
     /// The egress proxies of all sessions.
     pub egress: Egress,
     pub max_sessions: QuotaMax,
+    pub warm: WarmSettings,
     /// The limit of each output stream of an execution.
     pub max_output_bytes: usize,
     pub limits: CurrentLimits,

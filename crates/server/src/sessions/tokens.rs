@@ -7,8 +7,6 @@ use crate::token::Token;
 pub(super) struct Tokens {
     /// The token in `cdpUrl`.
     pub public: Token,
-    /// The token for the session's own kernels and agent-browser daemon.
-    pub internal: Token,
     /// The tokens in the links of the live view, unless the session was created without one.
     pub live_view: Option<LiveViewTokens>,
 }
@@ -19,7 +17,6 @@ impl Tokens {
         Ok(Tokens {
             live_view: with_live_view.then(LiveViewTokens::new).transpose()?,
             public: Token::new()?,
-            internal: Token::new()?,
         })
     }
 }

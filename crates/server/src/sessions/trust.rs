@@ -32,6 +32,7 @@ impl Registry {
             Some(authorities) => self.create_trust(data_dir, authorities).await?,
         };
         self.spec.isolation.trust.set(trust);
+        self.replace_warm_sessions();
         Ok(())
     }
 

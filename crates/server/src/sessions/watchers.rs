@@ -29,6 +29,9 @@ pub(crate) fn spawn_watchers(registry: &Arc<Registry>, stop: &CancellationToken)
     spawn_on_thread("watch-disk", registry, move || {
         watch_disk(watched, of_disk, stopped)
     })?;
+    if registry.warm_pool.size() > 0 {
+        registry.tracker().spawn(Arc::clone(registry).keep_warm());
+    }
     registry.tracker().spawn(watch_orphans(
         Arc::clone(&registry.services.orphans),
         registry.spec.isolation.clone(),

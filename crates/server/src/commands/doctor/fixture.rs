@@ -15,7 +15,6 @@ use nix::unistd::geteuid;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use super::subject::Subject;
 use crate::config::{CurrentLimits, IsolationLevel};
@@ -55,7 +54,7 @@ impl Fixture {
     /// Creates the fixture, in the data directory if that is usable. Blocks.
     pub fn create(subject: &Subject) -> io::Result<Fixture> {
         let tasks = TaskTracker::new();
-        let name = session_dir_name(Uuid::now_v7());
+        let name = session_dir_name()?;
         let isolation = plan_isolation(subject);
         let mut made = Vec::new();
         // A data directory that cannot be used has a separate finding.

@@ -213,12 +213,12 @@ function fillMeter(item, { name, value, note = '', filled, floor, level = '' }) 
   bar.children[1].style.left = `${100 * Math.min(floor, 1)}%`;
 }
 
-function sessionsMeter({ sessions, maxSessions }) {
+function sessionsMeter({ sessions, maxSessions, warmSessions }) {
   const isFull = sessions >= maxSessions;
   return {
     name: 'Sessions',
     value: `${sessions} of ${maxSessions}`,
-    note: isFull ? 'limit reached' : `room for ${maxSessions - sessions}`,
+    note: isFull ? 'limit reached' : `room for ${maxSessions - sessions}, ${warmSessions} warm`,
     filled: sessions / maxSessions,
     level: isFull ? 'low' : '',
   };

@@ -13,8 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::token_in;
 use crate::http::links::Links;
 use crate::http::state::AppState;
-use crate::sessions::{Session, SessionEntry, record_team};
-use crate::token::Token;
+use crate::sessions::{ProgramAccess, Session, SessionEntry, record_team};
 
 /// A path that some clients append to the whole URL, after its query, to find the WebSocket.
 const APPENDED_PATH: &str = "/json/version";
@@ -62,19 +61,28 @@ impl CdpRequest {
         token_in(&self.query).or_else(bearer).map(str::trim)
     }
 
-    /// Returns the session if the request has its expected token. An unknown session and a wrong
-    /// token yield the same error, because the whole URL is a secret.
-    pub(super) fn authorize(
-        &self,
-        state: &AppState,
-        id: &str,
-        expected: impl Fn(&Session) -> &Token,
-    ) -> Result<Arc<Session>, ApiError> {
-        let presented = self
-            .token()
-            .ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
+    fn required_token(&self) -> Result<&str, ApiError> {
+        self.token()
+            .ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))
+    }
+
+    /// Checks that the request has the token of a session's own programs.
+    pub(super) fn authorize_program(&self, access: &ProgramAccess) -> Result<(), ApiError> {
+        if !access.token().matches(self.required_token()?) {
+            return Err(ApiError::Unauthorized(ErrorBody::invalid_token()));
+        }
+        if let Some(session) = access.session() {
+            record_team(session.team());
+        }
+        Ok(())
+    }
+
+    /// Returns the session if the request has the token of its `cdpUrl`. An unknown session and a
+    /// wrong token yield the same error, because the whole URL is a secret.
+    pub(super) fn authorize(&self, state: &AppState, id: &str) -> Result<Arc<Session>, ApiError> {
+        let presented = self.required_token()?;
         match state.session(id) {
-            Ok(SessionEntry::Current(session)) if expected(&session).matches(presented) => {
+            Ok(SessionEntry::Current(session)) if session.token().matches(presented) => {
                 record_team(session.team());
                 Ok(session)
             }

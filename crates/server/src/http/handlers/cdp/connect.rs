@@ -19,7 +19,7 @@ use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::http::ws;
 use crate::http::ws::upgrade::Upgrade;
-use crate::sessions::Session;
+use crate::sessions::{ProgramAccess, Session, SessionError};
 
 type UpgradeResult = Result<Upgrade, ApiError>;
 
@@ -32,7 +32,7 @@ pub(crate) async fn browser(
     Extension(peer): Extension<Arc<Peer>>,
     upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
-    let session = request.authorize(&state, &id, Session::token)?;
+    let session = request.authorize(&state, &id)?;
     if upgrade.is_err() && request.asks_for_version {
         return describe::browser_version(&session, &request, &links).await;
     }
@@ -58,7 +58,7 @@ pub(crate) async fn target(
 ) -> Result<Response, ApiError> {
     // A path that is not UTF-8 cannot name a session.
     let (id, target) = path.map(|Path(names)| names).unwrap_or_default();
-    let session = request.authorize(&state, &id, Session::token)?;
+    let session = request.authorize(&state, &id)?;
     peer.authenticate();
     connect(
         &state,
@@ -71,54 +71,63 @@ pub(crate) async fn target(
     .await
 }
 
-/// Connects a kernel or daemon of the session to the browser. The client has the internal token.
+/// Connects a kernel or daemon of the session to the browser. The client has the token of the
+/// session's own programs.
 pub(crate) async fn internal(
     State(state): State<AppState>,
-    SessionId(id): SessionId,
+    Extension(access): Extension<Arc<ProgramAccess>>,
     request: CdpRequest,
     Extension(peer): Extension<Arc<Peer>>,
     upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
-    let session = request.authorize(&state, &id, Session::internal_token)?;
+    request.authorize_program(&access)?;
     peer.authenticate();
-    connect(
-        &state,
-        &session,
-        None,
-        ClientOrigin::Internal,
-        peer,
+    let upgrade = upgrade?;
+    let client = access.attach_client().await?;
+    let tracker = state.registry().tracker();
+    Ok(ws::cdp::accept(
         upgrade,
-    )
-    .await
+        client,
+        peer,
+        access.budget(),
+        tracker,
+    ))
 }
 
 /// Starts the agent-browser daemon of the session. The `agent-browser` command of a kernel's
-/// program requests it with the internal token.
+/// program requests it.
 pub(crate) async fn start_agent(
-    State(state): State<AppState>,
-    SessionId(id): SessionId,
+    Extension(access): Extension<Arc<ProgramAccess>>,
     request: CdpRequest,
     Extension(peer): Extension<Arc<Peer>>,
 ) -> Result<StatusCode, ApiError> {
-    let session = request.authorize(&state, &id, Session::internal_token)?;
-    peer.authenticate();
+    let session = authorized_session(&access, &request, &peer)?;
     session.start_agent().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Makes the browser ignore certificate errors. The `agent-browser` command requests it with the
-/// internal token if it has `--ignore-https-errors`, because the daemon ignores this option when it
-/// connects to a browser.
+/// Makes the browser ignore certificate errors. The `agent-browser` command requests it if it has
+/// `--ignore-https-errors`, because the daemon ignores this option when it connects to a browser.
 pub(crate) async fn ignore_certificate_errors(
-    State(state): State<AppState>,
-    SessionId(id): SessionId,
+    Extension(access): Extension<Arc<ProgramAccess>>,
     request: CdpRequest,
     Extension(peer): Extension<Arc<Peer>>,
 ) -> Result<StatusCode, ApiError> {
-    let session = request.authorize(&state, &id, Session::internal_token)?;
-    peer.authenticate();
+    let session = authorized_session(&access, &request, &peer)?;
     session.ignore_certificate_errors().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns the session of a program that has the token. Programs run only in sessions that a client
+/// has.
+fn authorized_session(
+    access: &ProgramAccess,
+    request: &CdpRequest,
+    peer: &Peer,
+) -> Result<Arc<Session>, ApiError> {
+    request.authorize_program(access)?;
+    peer.authenticate();
+    Ok(access.session().ok_or(SessionError::Ended)?)
 }
 
 async fn connect(

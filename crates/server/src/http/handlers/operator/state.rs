@@ -63,6 +63,7 @@ fn pressure(gauges: &Gauges, limits: &Limits) -> Pressure {
     Pressure {
         sessions: gauges.active,
         max_sessions: gauges.max_sessions,
+        warm_sessions: gauges.warm_ready,
         executions_running: gauges.running,
         executions_waiting: gauges.waiting,
         memory: MemoryPressure {

@@ -1,0 +1,79 @@
+//! The start of a session's kernels.
+
+use std::sync::Arc;
+
+use hearth_budget::Budget;
+use hearth_contract::Language;
+use hearth_runner::{Attachment, Kernel, RunError};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
+
+use super::resources::SessionResources;
+use crate::sandbox::programs::SessionCommands;
+use crate::sandbox::session::SessionSandbox;
+
+/// Starts a kernel that loads what it needs and is not connected to the browser.
+pub(super) async fn load_kernel(
+    sandbox: &SessionSandbox,
+    tasks: &TaskTracker,
+    commands: &SessionCommands,
+    budget: &Budget,
+    language: Language,
+) -> Result<Kernel, RunError> {
+    let Some(program) = commands.plan_kernel(language) else {
+        return Err(RunError::Unable(format!(
+            "{} has no kernel",
+            language.as_str()
+        )));
+    };
+    Kernel::start(&sandbox.code, tasks, program, budget).await
+}
+
+/// Starts a kernel that connects to the browser at once.
+pub(super) async fn start_kernel(
+    resources: &SessionResources,
+    language: Language,
+    session_span: &Span,
+) -> Result<Kernel, RunError> {
+    let loading = load_kernel(
+        &resources.sandbox,
+        &resources.tasks,
+        &resources.commands,
+        &resources.budget,
+        language,
+    );
+    // A tab that does not respond would block the kernel when it connects.
+    let recovering = resources.browser.recover_unresponsive_tabs();
+    let (kernel, ()) = tokio::join!(loading.instrument(session_span.clone()), recovering);
+    let kernel = kernel?;
+    kernel.attach(Attachment {
+        endpoint: resources.commands.endpoint.url(),
+        warm_up: false,
+    });
+    Ok(kernel)
+}
+
+/// Starts the next kernel in the background. It holds the turn until the kernel has started, so
+/// that the end of the session also waits for it.
+pub(super) fn replace_kernel(
+    resources: &Arc<SessionResources>,
+    language: Language,
+    session_span: &Span,
+    turn: OwnedSemaphorePermit,
+) {
+    let owned = Arc::clone(resources);
+    let span = session_span.clone();
+    let replacing = async move {
+        // A session that is ending does not need a kernel.
+        if owned.interruption.borrow().is_none()
+            && let Ok(kernel) = start_kernel(&owned, language, &span).await
+        {
+            owned.kernel_slots.of(language).put_kernel(kernel);
+        }
+        drop(turn);
+    };
+    resources
+        .tasks
+        .spawn(replacing.instrument(session_span.clone()));
+}

@@ -1,0 +1,74 @@
+//! The access of a session's own programs to its browser. Kernels connect before a client gets the
+//! session, so this is older than the session's id.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use hearth_browser::{Browser, Client, ClientOrigin};
+use hearth_budget::Budget;
+
+use super::error::SessionError;
+use super::session::Session;
+use crate::token::Token;
+
+/// The secret of a session's own programs, and the browser behind it.
+#[derive(Debug)]
+pub(crate) struct ProgramAccess {
+    token: Token,
+    budget: Budget,
+    /// Set when the browser runs.
+    browser: OnceLock<Browser>,
+    /// Set when a client gets the session.
+    session: OnceLock<Weak<Session>>,
+}
+
+impl ProgramAccess {
+    /// Creates access with a random token. `budget` counts the messages of the programs.
+    pub(super) fn new(budget: Budget) -> Result<Arc<ProgramAccess>, getrandom::Error> {
+        Ok(Arc::new(ProgramAccess {
+            token: Token::new()?,
+            budget,
+            browser: OnceLock::new(),
+            session: OnceLock::new(),
+        }))
+    }
+
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Grants access to the browser.
+    pub(super) fn set_browser(&self, browser: &Browser) {
+        // A session has one browser.
+        let _ = self.browser.set(browser.clone());
+    }
+
+    /// Names the session that a client got.
+    pub(super) fn set_session(&self, session: &Arc<Session>) {
+        let _ = self.session.set(Arc::downgrade(session));
+    }
+
+    /// Returns the session, unless no client has it yet.
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.session.get()?.upgrade()
+    }
+
+    /// Attaches a program of the session to the browser.
+    pub async fn attach_client(&self) -> Result<Client, SessionError> {
+        let origin = ClientOrigin::Internal;
+        if self.session.get().is_some() {
+            let session = self.session().ok_or(SessionError::Ended)?;
+            return session.attach_client(None, origin).await;
+        }
+        let Some(browser) = self.browser.get() else {
+            return Err(SessionError::BrowserUnreachable(
+                "it is starting".to_owned(),
+            ));
+        };
+        let attached = browser.attach(origin).await;
+        attached.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+}
