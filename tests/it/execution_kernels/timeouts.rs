@@ -163,7 +163,10 @@ async fn a_call_in_the_last_second_still_has_some_time() {
         let execution = session.run_for(language, code, 4).await.ok();
         // At most 900 ms are left, and the code may use half of them.
         let timeouts = timeouts_of(&execution);
-        assert!(matches!(timeouts[..], [1..=450]), "{language}: {timeouts:?}");
+        assert!(
+            matches!(timeouts[..], [1..=450]),
+            "{language}: {timeouts:?}"
+        );
     }
     server.stop().await;
 }
