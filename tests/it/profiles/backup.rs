@@ -28,6 +28,12 @@ fn hearth(data_dir: &Path, arguments: &[&str], faults: &[(&str, String)]) -> Out
 #[track_caller]
 fn assert_refused(data_dir: &Path, arguments: &[&str], code: i32, words: &str) {
     let output = hearth(data_dir, arguments, &[]);
+    assert_failed(&output, arguments, code, words);
+}
+
+/// Asserts that `hearth` has failed with this code and a message that contains `words`.
+#[track_caller]
+fn assert_failed(output: &Output, arguments: &[&str], code: i32, words: &str) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.code() == Some(code) && stderr.contains(words),
@@ -144,9 +150,15 @@ async fn a_backup_of_a_running_server_restores_profiles_and_records_into_a_new_d
 #[tokio::test]
 async fn a_changed_or_cut_backup_changes_nothing() {
     let (old, new) = (data_with("old").await, data_with("new").await);
+    let (_old_to, old_file) = backup_of(&old);
     let (to, file) = backup_of(&new);
+    let restore_old = || {
+        let arguments = ["restore", &old_file, "--replace"];
+        assert_done(&hearth(old.path(), &arguments, &[]));
+        content(old.path())
+    };
+    let (before, complete) = (restore_old(), content(copy_restored(&file).path()));
     let bytes = fs::read(&file).expect("the backup");
-    let before = content(old.path());
     let damaged = to.path().join("damaged").to_string_lossy().into_owned();
     let arguments = ["restore", &damaged, "--replace"];
     for at in (0..bytes.len())
@@ -157,14 +169,21 @@ async fn a_changed_or_cut_backup_changes_nothing() {
         changed[at] ^= 0x55;
         for bytes in [&changed[..], &bytes[..at]] {
             fs::write(&damaged, bytes).expect("written");
-            assert_refused(old.path(), &arguments, 1, "Nothing was changed");
+            let output = hearth(old.path(), &arguments, &[]);
+            if output.status.success() {
+                // zstd can encode the same content in several ways, such as a copy of other zeros.
+                assert_eq!(content(old.path()), complete, "byte {at}");
+                restore_old();
+            } else {
+                assert_failed(&output, &arguments, 1, "Nothing was changed");
+            }
             assert_eq!(content(old.path()), before, "byte {at}");
             assert!(!old.path().join("restore").exists());
         }
     }
     fs::write(&damaged, &bytes).expect("written");
     assert_done(&hearth(old.path(), &arguments, &[]));
-    assert_eq!(content(old.path()), content(copy_restored(&file).path()));
+    assert_eq!(content(old.path()), complete);
 }
 
 /// Restores a backup into a new dir.
