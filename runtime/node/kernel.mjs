@@ -124,12 +124,13 @@ async function runCell({ id, code, target, limit = DEFAULT_LIMIT_BYTES }) {
   if (!isOver) writeStderr(`process.exit(${exitCode}) ended the process, because code of the call was still running: ${LOST}\n`);
   const frame = outcome === undefined ? left(id, exitCode)
     : outcome.thrown ? failure(id, name, source, limit, outcome) : success(id, limit, outcome.value, exitCode);
-  evaluator.reset();
   watchLateFailures();
   channel.assertIntact();
   // The process is about to exit, so another kernel has to run the next cell.
   if (!isOver) serve = () => {};
   channel.send({ ...frame, leaving: !isOver });
+  // The caller does not wait for it.
+  evaluator.reset();
   // The frame is in the pipe by then.
   if (!isOver) setImmediate(() => exits.leave(exitCode));
 }

@@ -109,16 +109,31 @@ async fn a_pool_of_several_sessions_is_filled() {
 async fn a_session_with_a_profile_has_its_own_browser() {
     let server = warm_server(1).await;
     let profile = json!({"profile": {"name": "warm", "saveChanges": true}});
-    let session = server.session_with(&profile).await;
-    session.node("await context.addCookies([{name: 'kept', value: '1', domain: 'example.com', path: '/', expires: Date.now() / 1000 + 3600}])").await.ok();
-    session.delete().await;
-    let session = server.session_with(&profile).await;
-    let cookies = session
-        .node("(await context.cookies('http://example.com')).length")
-        .await;
-    assert_eq!(cookies.ok().result, "1");
+    let add =
+        "await context.addCookies([{name: 'kept', value: '1', domain: 'example.com', path: '/',
+               expires: Date.now() / 1000 + 3600}])";
+    for expected in ["0", "1"] {
+        let (kernel, browser) = (
+            find(&server, is_node_kernel).pid,
+            find(&server, Process::is_browser).pid,
+        );
+        let session = server.session_with(&profile).await;
+        let code = "(await context.cookies('http://example.com')).length";
+        assert_eq!(session.node(code).await.ok().result, expected);
+        assert_eq!(session.python("len(context.pages)").await.ok().result, "1");
+        // The kernel is the warm one, and the browser is not.
+        let is_there = |pid| server.processes().iter().any(|process| process.pid == pid);
+        assert!(is_there(kernel) && !is_there(browser));
+        session.node(add).await.ok();
+        session.delete().await;
+        until_warm(&server, 1).await;
+    }
     assert_eq!(cold(&server, "profile").await, 2.0);
     server.stop().await;
+}
+
+fn is_node_kernel(process: &Process) -> bool {
+    process.command.contains("kernel.mjs") && !process.is_shim()
 }
 
 /// Describes everything that code can see of its session without a trace of its age.
@@ -126,7 +141,7 @@ async fn portrait(session: &Session) -> Vec<Value> {
     let node = session
         .node(
             "JSON.stringify([Object.getOwnPropertyNames(globalThis).sort(), Object.keys(process.env).sort(),
-              process.argv, context.pages().length, browser.contexts().length, page.url(),
+              process.argv.length, context.pages().length, browser.contexts().length, page.url(),
               await page.evaluate(() => [Object.getOwnPropertyNames(window).length, history.length, name]),
               await context.cookies(), page.listenerCount('response'), require('fs').readdirSync('.').sort(),
               process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length])",
@@ -145,7 +160,7 @@ async fn portrait(session: &Session) -> Vec<Value> {
         .ok()
         .json();
     let bash = session
-        .bash("env | cut -d= -f1 | sort; ls -A ~ /tmp; agent-browser tab list | wc -l; history | wc -l")
+        .bash("env | cut -d= -f1 | sort; ls -A; ls -A /tmp; agent-browser tab list | wc -l; history | wc -l")
         .await
         .ok();
     vec![node, python, bash.stdout.into()]
@@ -200,7 +215,7 @@ async fn nothing_of_a_session_is_in_the_next_one() {
             .await;
         assert_eq!(python.ok().result, "false");
         let bash = next
-            .bash("echo $SECRET; pgrep -x sleep; cat ~/.bashrc")
+            .bash("echo $SECRET; cat ~/.bashrc")
             .await;
         assert_eq!(bash.stdout.trim(), "");
         if round == 0 {
@@ -213,9 +228,7 @@ async fn nothing_of_a_session_is_in_the_next_one() {
 
 /// Returns the address of the browser that a kernel has in its environment.
 fn endpoint_of(server: &TestServer) -> String {
-    let kernel = find(server, |process| {
-        process.command.contains("kernel.mjs") && !process.is_shim()
-    });
+    let kernel = find(server, is_node_kernel);
     let environment = kernel.environment().expect("it runs");
     let url = environment
         .iter()
@@ -280,14 +293,13 @@ async fn the_browser_of_a_warm_session_needs_its_token() {
 #[tokio::test]
 async fn a_broken_warm_session_is_replaced() {
     let server = warm_server(1).await;
-    let is_node = |process: &Process| process.command.contains("kernel.mjs") && !process.is_shim();
     for (signal, is_broken) in [
         (
             Signal::SIGKILL,
             &Process::is_browser as &dyn Fn(&Process) -> bool,
         ),
         (Signal::SIGSTOP, &Process::is_browser),
-        (Signal::SIGKILL, &is_node),
+        (Signal::SIGKILL, &is_node_kernel),
     ] {
         let mut broken = find(&server, is_broken);
         broken.signal(signal);

@@ -15,7 +15,7 @@ pub(crate) enum ColdReason {
     Off,
     /// None was ready.
     Empty,
-    /// The session has a profile, and so a browser of its own.
+    /// The session has a profile, and so another browser. Its kernels were warm.
     Profile,
     /// The warm session did not work any more.
     Broken,

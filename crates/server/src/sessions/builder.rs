@@ -108,6 +108,65 @@ impl SessionBuilder {
         }
     }
 
+    /// Gives a warm session another browser, with the contents of `profile`. Its directories, proxy
+    /// and kernels stay. On failure, nothing of the session remains. The caller must not drop the
+    /// future.
+    pub async fn rebuild(
+        spec: Arc<RegistrySpec>,
+        uid_pool: UidPool,
+        warm: PreparedSession,
+        profile: ProfileLease,
+    ) -> Result<PreparedSession, SessionError> {
+        let resources = Arc::into_inner(warm.resources).ok_or_else(incomplete)?;
+        let (parts, kernels) = resources.into_parts();
+        let mut builder = SessionBuilder {
+            spec,
+            uid_pool,
+            tasks: parts.tasks,
+            profile: Some(profile),
+            proxy: Some(parts.proxy),
+            cdp: Some((parts.cdp, parts.access)),
+            sandbox: Some(parts.sandbox),
+            commands: Some(parts.commands),
+            browser: Some(parts.browser),
+            budget: parts.budget,
+        };
+        let span = warm.span;
+        let replaced = builder
+            .replace_browser(kernels)
+            .instrument(span.clone())
+            .await;
+        match replaced {
+            Ok((resources, warning)) => Ok(PreparedSession {
+                resources,
+                span,
+                warning,
+            }),
+            Err(error) => {
+                builder.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn replace_browser(
+        &mut self,
+        kernels: Vec<(Language, Kernel)>,
+    ) -> Result<(Arc<SessionResources>, Option<ProfileWarning>), SessionError> {
+        let (Some(sandbox), Some(browser)) = (&self.sandbox, self.browser.take()) else {
+            return Err(incomplete());
+        };
+        browser.kill().await;
+        let cleared = profile::clear(sandbox).await;
+        cleared.map_err(|error| {
+            not_prepared(format!("cannot empty a browser's directory: {error}"))
+        })?;
+        let (browser, warning) = self.launch_browser().await?;
+        self.connect_programs(browser);
+        self.attach(&kernels, false)?;
+        Ok((self.finish(kernels)?, warning))
+    }
+
     async fn create_parts(
         &mut self,
         kernels: Kernels<'_>,
@@ -119,25 +178,15 @@ impl SessionBuilder {
         let (Kernels::Loaded(languages) | Kernels::WarmedUp(languages, _)) = kernels;
         let (launched, loaded) = tokio::join!(self.launch_browser(), self.load_kernels(languages));
         let (browser, warning) = launched?;
-        let warm_up = matches!(kernels, Kernels::WarmedUp(..));
-        let commands = self.connect_programs(browser)?;
-        for (_, kernel) in &loaded {
-            kernel.attach(Attachment {
-                endpoint: commands.endpoint.url(),
-                warm_up,
-            });
-        }
+        self.connect_programs(browser);
+        self.attach(&loaded, matches!(kernels, Kernels::WarmedUp(..)))?;
         if let Kernels::WarmedUp(_, stop) = kernels {
             tokio::select! {
                 warm = wait_until_warm(&loaded, languages) => warm?,
                 () = stop.cancelled() => return Err(SessionError::Stopping),
             }
         }
-        let resources = Arc::new(self.take_resources()?);
-        for (language, kernel) in loaded {
-            resources.kernel_slots.of(language).put_kernel(kernel);
-        }
-        Ok((resources, warning))
+        Ok((self.finish(loaded)?, warning))
     }
 
     /// Opens the session's egress proxy. This is the first step because the sandbox and the browser
@@ -277,15 +326,38 @@ impl SessionBuilder {
     }
 
     /// Lets the session's programs reach the browser.
-    fn connect_programs(&mut self, browser: Browser) -> Result<&SessionCommands, SessionError> {
+    fn connect_programs(&mut self, browser: Browser) {
         if let Some((_, access)) = &self.cdp {
             access.set_browser(&browser);
         }
         self.browser = Some(browser);
-        self.commands.as_ref().ok_or_else(incomplete)
     }
 
-    /// Moves the parts into the session's resources.
+    /// Connects kernels to the browser, without waiting.
+    fn attach(&self, kernels: &[(Language, Kernel)], warm_up: bool) -> Result<(), SessionError> {
+        let commands = self.commands.as_ref().ok_or_else(incomplete)?;
+        for (_, kernel) in kernels {
+            kernel.attach(Attachment {
+                endpoint: commands.endpoint.url(),
+                warm_up,
+            });
+        }
+        Ok(())
+    }
+
+    /// Moves the parts and the kernels into the session's resources.
+    fn finish(
+        &mut self,
+        kernels: Vec<(Language, Kernel)>,
+    ) -> Result<Arc<SessionResources>, SessionError> {
+        let resources = Arc::new(self.take_resources()?);
+        for (language, kernel) in kernels {
+            resources.kernel_slots.of(language).put_kernel(kernel);
+        }
+        Ok(resources)
+    }
+
+    /// Moves the parts into resources.
     fn take_resources(&mut self) -> Result<SessionResources, SessionError> {
         let (Some(browser), Some(commands), Some(sandbox), Some(proxy), Some((cdp, access))) = (
             self.browser.take(),

@@ -121,9 +121,11 @@ impl Registry {
         let id = Uuid::now_v7();
         record_session(id);
         let profile = self.lease_profile(&team, &request)?;
-        let prepared = match self.claim_warm_session(profile.is_some()).await {
-            Some(warm) => warm,
-            None => self.build_cold(profile).await?,
+        let warm = self.claim_warm_session(profile.is_some()).await;
+        let prepared = match (warm, profile) {
+            (Some(warm), None) => warm,
+            (Some(warm), Some(profile)) => self.change_browser(warm, profile).await?,
+            (None, profile) => self.build_cold(profile).await?,
         };
         let new = NewSession {
             id,
@@ -157,15 +159,26 @@ impl Registry {
         &self,
         profile: Option<ProfileLease>,
     ) -> Result<PreparedSession, SessionError> {
-        if self.uid_pool.is_exhausted() {
-            self.discard_a_warm_session().await;
-        }
         let kernels = Kernels::Loaded(self.warm_pool.first_language());
         let built = self.new_builder().build(profile, kernels).await;
         if built.is_ok() {
             self.launch_health.record_success();
         }
         built
+    }
+
+    /// Gives a warm session a browser that starts with the files of a profile.
+    async fn change_browser(
+        &self,
+        warm: PreparedSession,
+        profile: ProfileLease,
+    ) -> Result<PreparedSession, SessionError> {
+        let (spec, uid_pool) = (Arc::clone(&self.spec), self.uid_pool.clone());
+        let rebuilt = SessionBuilder::rebuild(spec, uid_pool, warm, profile).await;
+        if rebuilt.is_ok() {
+            self.launch_health.record_success();
+        }
+        rebuilt
     }
 
     pub(super) fn new_builder(&self) -> SessionBuilder {

@@ -61,9 +61,14 @@ impl KernelSlots {
 
     /// Kills the idle kernels.
     pub fn kill_kernels(&self) {
-        for slot in &self.0 {
-            drop(slot.take_kernel());
-        }
+        drop(self.take_kernels());
+    }
+
+    /// Takes the idle kernels.
+    pub fn take_kernels(&self) -> Vec<(Language, Kernel)> {
+        let languages = [Language::Python, Language::Node];
+        let taken = languages.map(|language| Some((language, self.of(language).take_kernel()?)));
+        taken.into_iter().flatten().collect()
     }
 }
 

@@ -43,14 +43,7 @@ pub(super) async fn launch(
         let name = profile.name().to_owned();
         SessionError::ProfileUnreadable { name, reason }
     };
-    let clear = async || {
-        sandbox
-            .browser
-            .files()
-            .empty_dirs(vec![profile_dir(sandbox)])
-            .await
-            .map_err(unreadable)
-    };
+    let clear = async || clear(sandbox).await.map_err(unreadable);
     let unpack = |file| {
         sandbox
             .browser
@@ -97,6 +90,12 @@ pub(super) async fn launch(
         return Err(SessionError::BrowserStart(failure));
     }
     Ok((browser, checked_out.warning))
+}
+
+/// Removes the browser's files.
+pub(super) async fn clear(sandbox: &SessionSandbox) -> io::Result<()> {
+    let files = sandbox.browser.files();
+    files.empty_dirs(vec![profile_dir(sandbox)]).await
 }
 
 fn not_launched(error: &LaunchError) -> SessionError {

@@ -1,7 +1,7 @@
 //! The access of a session's own programs to its browser. Kernels connect before a client gets the
 //! session, so this is older than the session's id.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use hearth_browser::{Browser, Client, ClientOrigin};
 use hearth_budget::Budget;
@@ -16,7 +16,7 @@ pub(crate) struct ProgramAccess {
     token: Token,
     budget: Budget,
     /// Set when the browser runs.
-    browser: OnceLock<Browser>,
+    browser: Mutex<Option<Browser>>,
     /// Set when a client gets the session.
     session: OnceLock<Weak<Session>>,
 }
@@ -27,7 +27,7 @@ impl ProgramAccess {
         Ok(Arc::new(ProgramAccess {
             token: Token::new()?,
             budget,
-            browser: OnceLock::new(),
+            browser: Mutex::default(),
             session: OnceLock::new(),
         }))
     }
@@ -42,8 +42,7 @@ impl ProgramAccess {
 
     /// Grants access to the browser.
     pub(super) fn set_browser(&self, browser: &Browser) {
-        // A session has one browser.
-        let _ = self.browser.set(browser.clone());
+        *self.browser.lock().unwrap_or_else(PoisonError::into_inner) = Some(browser.clone());
     }
 
     /// Names the session that a client got.
@@ -63,11 +62,13 @@ impl ProgramAccess {
             let session = self.session().ok_or(SessionError::Ended)?;
             return session.attach_client(None, origin).await;
         }
-        let Some(browser) = self.browser.get() else {
-            return Err(SessionError::BrowserUnreachable(
-                "it is starting".to_owned(),
-            ));
-        };
+        let browser = self
+            .browser
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let browser =
+            browser.ok_or_else(|| SessionError::BrowserUnreachable("it is starting".to_owned()))?;
         let attached = browser.attach(origin).await;
         attached.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use hearth_browser::Browser;
 use hearth_budget::Budget;
-use hearth_contract::{DestroyedReason, NotSaved, ProfileWarning};
+use hearth_contract::{DestroyedReason, Language, NotSaved, ProfileWarning};
 use hearth_egress::{Proxy, Traffic};
-use hearth_runner::Interruption;
+use hearth_runner::{Interruption, Kernel};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -105,6 +105,24 @@ impl SessionResources {
             budget: parts.budget,
             limits: parts.limits,
         }
+    }
+
+    /// Takes the parts of a session that no client has got, and its idle kernels.
+    pub fn into_parts(self) -> (ResourceParts, Vec<(Language, Kernel)>) {
+        let kernels = self.kernel_slots.take_kernels();
+        let parts = ResourceParts {
+            browser: self.browser,
+            commands: self.commands,
+            sandbox: self.sandbox,
+            proxy: self.proxy,
+            cdp: self.cdp,
+            access: self.access,
+            tasks: self.tasks,
+            profile: self.profile,
+            budget: self.budget,
+            limits: self.limits,
+        };
+        (parts, kernels)
     }
 
     /// Names the session in log events of the proxy, which are in the current span from now on, and

@@ -175,8 +175,8 @@ fn backoff_after(failures: u32) -> Duration {
 }
 
 impl Registry {
-    /// Takes a warm session for a client, if there is one that works. A session with a profile
-    /// needs a browser of its own.
+    /// Takes a warm session for a client, if there is one that works. The caller replaces its
+    /// browser if the client wants a profile.
     pub(super) async fn claim_warm_session(&self, has_profile: bool) -> Option<PreparedSession> {
         let pool = &self.warm_pool;
         let cold = |reason| {
@@ -186,27 +186,25 @@ impl Registry {
         if pool.size() == 0 {
             return cold(ColdReason::Off);
         }
-        if has_profile {
-            return cold(ColdReason::Profile);
-        }
         let Some(warm) = pool.take() else {
             return cold(ColdReason::Empty);
         };
-        if warm.is_fit() && warm.prepared.resources.is_healthy(HEALTH_TIMEOUT).await {
+        if !warm.is_fit() || !warm.prepared.resources.is_healthy(HEALTH_TIMEOUT).await {
+            tracing::warn!("warm session broken");
+            if self.uid_pool.is_exhausted() {
+                // The cold session needs its user ids.
+                discard(vec![warm]).await;
+            } else {
+                self.discard_later(vec![warm]);
+            }
+            return cold(ColdReason::Broken);
+        }
+        if has_profile {
+            self.metrics().warm().cold(ColdReason::Profile);
+        } else {
             self.metrics().warm().claimed();
-            return Some(warm.prepared);
         }
-        tracing::warn!("warm session broken");
-        self.discard_later(vec![warm]);
-        cold(ColdReason::Broken)
-    }
-
-    /// Ends a warm session for the sake of another one, and waits until it is gone.
-    pub(super) async fn discard_a_warm_session(&self) {
-        if let Some(warm) = self.warm_pool.take() {
-            tracing::debug!("warm session discarded for its user ids");
-            warm.prepared.resources.discard().await;
-        }
+        Some(warm.prepared)
     }
 
     /// Replaces all warm sessions, because settings have changed.
