@@ -6,7 +6,9 @@ mod navigations;
 mod packages;
 mod web;
 
-use hearth_test_support::{Session, TestServer};
+use std::time::Duration;
+
+use hearth_test_support::{Session, TestServer, eventually};
 use web::{Web, redirect};
 
 /// Starts a server whose sessions reach only the addresses in this list on loopback.
@@ -389,7 +391,15 @@ async fn a_proxy_ends_with_its_session_and_logs_what_it_allowed_and_denied() {
         .await
         .ok();
     session.delete().await;
-    assert_eq!(server.listening_sockets().len(), before);
+    eventually(
+        Duration::from_secs(5),
+        "its ports are closed",
+        async || match server.listening_sockets().len() {
+            now if now == before => Ok(()),
+            now => Err(format!("{now} listening sockets instead of {before}")),
+        },
+    )
+    .await;
     let output = server.output();
     let rejections: Vec<&str> = output
         .lines()

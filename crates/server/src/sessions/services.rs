@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::orphans::Orphans;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -12,6 +14,8 @@ pub(crate) struct Services {
     pub store: Store,
     pub metrics: Arc<Metrics>,
     pub(super) orphans: Arc<Orphans>,
+    /// Notified when nothing of an ended session remains.
+    pub(super) cleaned: Arc<Notify>,
 }
 
 impl Services {
@@ -20,6 +24,7 @@ impl Services {
             store,
             metrics,
             orphans: Arc::default(),
+            cleaned: Arc::default(),
         }
     }
 }
