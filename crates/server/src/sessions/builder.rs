@@ -279,6 +279,7 @@ impl SessionBuilder {
                 &sandbox.dir,
                 sandbox.user_name.clone(),
                 sandbox.ca_bundle.as_deref(),
+                sandbox.compile_cache.as_deref(),
                 endpoint,
                 proxy_env,
             ),
