@@ -50,6 +50,7 @@ pub const ROWS: &[Row] = &[
             "truncate_compiled",
             "move_compiled",
             "replace_compiled",
+            "?replace_compiled_by_own_file",
             "move_compile_cache",
             "change_mode_of_compiled",
         ],

@@ -34,7 +34,7 @@ async fn assert_settled(server: &TestServer) {
     .await;
 }
 
-/// Keeps a server at its limit of `count` sessions: each deletion is followed by a creation at once.
+/// Keeps a server at its limit of `count` sessions. A creation follows each deletion at once.
 async fn creates_at_the_limit(builder: ServerBuilder, count: usize) {
     let server = builder
         .setting("HEARTH_MAX_SESSIONS", &count.to_string())

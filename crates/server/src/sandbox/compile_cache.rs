@@ -1,7 +1,7 @@
 //! The compile cache of Node, which `scripts/compile-cache` creates at setup. Kernels and
 //! Playwright's driver load from it what V8 would otherwise compile in every session.
 //!
-//! Node does not check who wrote an entry, so whoever can change one controls the programs that
+//! Node does not check who wrote an entry, so a user who can change one controls the programs that
 //! load it. Sessions use the cache only if none of their users can change it.
 
 use std::fs::{self, DirBuilder, Permissions};

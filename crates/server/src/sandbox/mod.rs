@@ -7,8 +7,8 @@
 //! launchers as sessions, and `report` prints which protections held. `ownership` prepares
 //! directories while the process is still root.
 //!
-//! `compile_cache` lets kernels load compiled code. `trust` holds the certificate authorities of sessions, and `browser_database` creates the files
-//! from which browsers read them.
+//! `compile_cache` lets kernels load compiled code. `trust` holds the certificate authorities of
+//! sessions, and `browser_database` creates the files from which browsers read them.
 //!
 //! This module does not depend on sessions, settings or HTTP. The crate `sandbox` enforces the
 //! policies.

@@ -78,8 +78,13 @@ impl Registry {
     /// Checks that the server has room for another session, and reserves its capacity. If memory or
     /// disk space is short, waits for ended sessions that still have some (at most 10 s).
     async fn admit(&self, team: &Team) -> Result<CapacityPermit, SessionError> {
+        match self.try_admit(team) {
+            Err(shortage) if shortage.is_shortage() => {}
+            admitted => return admitted,
+        }
         let until = Instant::now() + CLEANUP_TIMEOUT;
         loop {
+            // Before the next attempt, so that no end of a cleanup is missed.
             let cleaned = self.services.cleaned.notified();
             let may_improve = self.is_cleaning_up();
             match self.try_admit(team) {

@@ -232,9 +232,8 @@ impl Session {
         }
     }
 
-    /// Ends the session with `reason`, unless it has already ended. Waits at most 10 s until the end
-    /// is recorded and, if the session saves its profile, until nothing of the session remains.
-    /// Otherwise the cleanup continues afterwards.
+    /// Ends the session with `reason`, unless it has already ended. Waits at most 10 s: until the
+    /// end is recorded or, if the session saves its profile, until nothing of it remains.
     pub async fn end(&self, reason: DestroyedReason) -> Ending {
         let ending = self.mark_ended(reason, None);
         if self.saves_profile {
