@@ -211,7 +211,7 @@ impl Registry {
         let ends = sessions.iter().map(async |session| {
             // Waits for the code or for the end of the grace period.
             let _ = timeout_at(until, session.executions_finished()).await;
-            session.end(DestroyedReason::ServerStopped).await;
+            session.mark_ended(DestroyedReason::ServerStopped, None);
             session.cleaned().await;
         });
         futures_util::future::join_all(ends).await;
