@@ -24,6 +24,10 @@ import { PendingCalls } from './pending.mjs';
 import { Rewriter } from './source.mjs';
 import { bound, textOf } from './values.mjs';
 
+// Only the kernel loads from the compile cache. Programs that code starts have none.
+delete process.env.NODE_COMPILE_CACHE;
+process.env.NODE_DISABLE_COMPILE_CACHE = '1';
+
 const DEFAULT_LIMIT_BYTES = 10 * 1024 * 1024;
 const LOST = 'the variables of Node are lost';
 const { setImmediate } = globalThis;

@@ -1,4 +1,4 @@
-"""Starts the python kernel: `python -I -X utf8 kernel.py ENVIRONMENT`. See hearth_kernel/main.py."""
+"""Starts the python kernel: `python -I -X utf8 kernel.py ENVIRONMENT [COMPILE_CACHE]`. See hearth_kernel/main.py."""
 
 import os
 import sys

@@ -1,7 +1,9 @@
 //! State shared by the languages of a session: one browser, one current tab, one working dir, one
 //! set of limits.
 
-use hearth_test_support::{Execution, Session, Site, TestServer};
+use std::time::Duration;
+
+use hearth_test_support::{Execution, Session, Site, TestServer, eventually};
 use serde_json::json;
 
 const MIB: usize = 1 << 20;
@@ -148,7 +150,15 @@ async fn files_of_one_call_exist_in_the_next_one() {
     // Other users have no access; the group belongs to the session.
     assert_eq!(mode, "2770");
     session.delete().await;
-    assert!(!std::path::Path::new(&dir).exists(), "{dir} still exists");
+    eventually(
+        Duration::from_secs(5),
+        "the dir is removed",
+        async || match std::path::Path::new(&dir).exists() {
+            false => Ok(()),
+            true => Err(dir.clone()),
+        },
+    )
+    .await;
     server.stop().await;
 }
 

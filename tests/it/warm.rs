@@ -214,9 +214,7 @@ async fn nothing_of_a_session_is_in_the_next_one() {
             .python("'secret' in dir(__builtins__) or 'secret' in globals()")
             .await;
         assert_eq!(python.ok().result, "false");
-        let bash = next
-            .bash("echo $SECRET; cat ~/.bashrc")
-            .await;
+        let bash = next.bash("echo $SECRET; cat ~/.bashrc").await;
         assert_eq!(bash.stdout.trim(), "");
         if round == 0 {
             first.delete().await;

@@ -30,6 +30,8 @@ pub(crate) struct Runtime {
     pub playwright_core: PathBuf,
     /// The parser that the node kernel rewrites `import` with.
     pub acorn: PathBuf,
+    /// The compile cache of Node, which may be missing.
+    pub compile_cache: PathBuf,
     /// The Python virtual environment.
     pub python_env: PathBuf,
     /// The directory of its packages.
@@ -79,6 +81,7 @@ impl Runtime {
             node_modules: installed.join("node_modules"),
             playwright_core: installed.join("playwright-core"),
             acorn: installed.join("acorn/dist/acorn.mjs"),
+            compile_cache: installed.join("compile-cache"),
             python_packages: find_packages(&python_env),
             python: python_env.join("bin/python"),
             python_env,

@@ -12,9 +12,16 @@ PIPE_BYTES = 32768
 FD_STDERR = 2
 
 
-def begin():
-    """Starts the driver and returns a future of its process. The loop must be running."""
+def begin(compile_cache=None):
+    """Starts the driver and returns a future of its process. The loop must be running.
+
+    The driver, but no program of the session, loads from the directory `compile_cache`.
+    """
     executable, entry = compute_driver_executable()
+    environment = get_driver_env()
+    if compile_cache is not None:
+        environment.pop("NODE_DISABLE_COMPILE_CACHE", None)
+        environment["NODE_COMPILE_CACHE"] = compile_cache
     return asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             executable,
@@ -24,7 +31,7 @@ def begin():
             stdout=asyncio.subprocess.PIPE,
             stderr=FD_STDERR,
             limit=PIPE_BYTES,
-            env=get_driver_env(),
+            env=environment,
         )
     )
 

@@ -53,7 +53,7 @@ class Kernel:
 
     async def prepare(self):
         """Loads Playwright and reports that the kernel is ready."""
-        process = driver.begin()
+        process = driver.begin(*sys.argv[2:])
         # Yield once so that the driver starts, because the import blocks this thread.
         await asyncio.sleep(0)
         playwright = await driver.start(process)

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use hearth_test_support::{Session, TestServer};
+use hearth_test_support::{Session, TestServer, eventually};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -46,12 +46,30 @@ impl<'a> Harness<'a> {
         (session, start.elapsed())
     }
 
-    /// Deletes a session and times it.
+    /// Deletes a session and times it. Returns when nothing of the session is left, because the
+    /// cleanup would disturb the next measurement.
     pub async fn delete(&self, session: &Session) -> Duration {
         let request = self
             .server
             .request(reqwest::Method::DELETE, &format!("/{}", session.id()));
-        timed(request).await.1
+        let took = timed(request).await.1;
+        let digits = session.id().replace('-', "");
+        let name = &digits[digits.len() - 8..];
+        eventually(
+            Duration::from_secs(10),
+            "the dir is removed",
+            async || match self
+                .server
+                .session_dirs()
+                .iter()
+                .find(|dir| dir.ends_with(name))
+            {
+                Some(dir) => Err(dir.display().to_string()),
+                None => Ok(()),
+            },
+        )
+        .await;
+        took
     }
 
     /// Runs code that must succeed; returns its result and the time over HTTP.

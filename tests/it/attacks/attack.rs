@@ -98,6 +98,7 @@ async fn leave_and_come_back(scenario: &Scenario) -> ProbeResults {
     let parameters = scenario.parameters();
     let left = script::run(&scenario.own, "bash", files::LEAVE, &parameters).await;
     scenario.own.delete().await;
+    own_dir_removed(scenario).await;
     let next = scenario.client().session().await;
     let mut found = script::run(&next, "bash", files::COME_BACK, &parameters).await;
     for (name, result) in &mut found {
@@ -107,6 +108,19 @@ async fn leave_and_come_back(scenario: &Scenario) -> ProbeResults {
         );
     }
     found
+}
+
+/// Waits until nothing of the attacking session is left, after it was deleted.
+async fn own_dir_removed(scenario: &Scenario) {
+    eventually(Duration::from_secs(20), "the dir is removed", || {
+        let is_there = scenario.own_dir.exists();
+        std::future::ready(if is_there {
+            Err(scenario.own_dir.display().to_string())
+        } else {
+            Ok(())
+        })
+    })
+    .await;
 }
 
 /// Makes the server replace the session's agent-browser daemon: killing a shell at its timeout
@@ -184,6 +198,7 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
     scenario.own.bash(&plant).await;
     let start = Instant::now();
     scenario.own.delete().await;
+    own_dir_removed(scenario).await;
     let is_late = start.elapsed() > Duration::from_secs(15);
     results.insert(
         "removing_hangs".into(),
@@ -193,15 +208,6 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
             &format!("{:?}", start.elapsed()),
         ),
     );
-    eventually(Duration::from_secs(5), "the dir is removed", || {
-        let is_there = scenario.own_dir.exists();
-        std::future::ready(if is_there {
-            Err(scenario.own_dir.display().to_string())
-        } else {
-            Ok(())
-        })
-    })
-    .await;
     let is_harmed = canaries() != canaries_before;
     results.insert(
         "removing_follows_links".into(),

@@ -174,6 +174,11 @@ pub const COMPROMISED_BROWSER_ROWS: &[Row] = &[
             "make_device",
         ],
     ),
+    contained(
+        "S10",
+        "a compromised browser changes the font cache of the machine, which it reads",
+        crate::attacks::files::FONT_CACHE_PROBES,
+    ),
     needs_users(
         "S10",
         "a compromised browser changes mode and times of the server's files",

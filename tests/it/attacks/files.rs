@@ -11,6 +11,13 @@ pub const SAME_USER: &str = "code runs as the server's user, which owns these fi
                              Landlock does not restrict metadata changes. Start the server as \
                              root to give sessions separate users";
 
+/// Not every machine has the cache.
+pub const FONT_CACHE_PROBES: &[&str] = &[
+    "?add_to_font_cache",
+    "?overwrite_font_cache",
+    "?move_font_cache",
+];
+
 pub const ROWS: &[Row] = &[
     contained(
         "S10",
@@ -32,6 +39,36 @@ pub const ROWS: &[Row] = &[
         "S10",
         "creates a device node in its own directory",
         &["make_device"],
+    ),
+    contained(
+        "S10",
+        "changes compiled code that the kernels of all sessions load: adds, overwrites, moves and replaces entries of the cache",
+        &[
+            "add_compiled",
+            "overwrite_compiled",
+            "append_to_compiled",
+            "truncate_compiled",
+            "move_compiled",
+            "replace_compiled",
+            "?replace_compiled_by_own_file",
+            "move_compile_cache",
+            "change_mode_of_compiled",
+        ],
+    ),
+    never(
+        "S10",
+        "makes its own kernels load other compiled code: changes or replaces its link to the cache",
+        &[
+            "add_to_own_compile_cache",
+            "move_own_link",
+            "remove_own_link",
+            "move_own_compile_cache",
+        ],
+    ),
+    contained(
+        "S10",
+        "changes the font cache of the machine",
+        FONT_CACHE_PROBES,
     ),
     needs_users(
         "S10",

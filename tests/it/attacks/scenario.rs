@@ -198,6 +198,8 @@ impl Scenario {
             "neighbour_shm": "/dev/shm/neighbour",
             "neighbour_var_tmp": "/var/tmp/neighbour",
             "own_dir": self.own_dir,
+            "compile_cache": self.runtime().join(".installed/compile-cache"),
+            "has_compile_cache": self.level != Level::None,
             "own_browsers": pids(own_browsers),
             "outside": self.outside.path(),
             "data_dir": self.server.data_dir(),
@@ -238,7 +240,7 @@ impl Scenario {
                         hosts inputrc ld.so.cache ld.so.conf ld.so.conf.d localtime mime.types nsswitch.conf os-release \
                         passwd protocols resolv.conf services ssl timezone wgetrc";
         let devices = ["null", "zero", "full", "random", "urandom"];
-        let own = ["work", "tmp", "a"].map(|part| self.own_dir.join(part));
+        let own = ["work", "tmp", "a", "c"].map(|part| self.own_dir.join(part));
         let paths = system.iter().map(PathBuf::from);
         let paths = paths.chain(settings.split(' ').map(|name| Path::new("/etc").join(name)));
         let paths = paths

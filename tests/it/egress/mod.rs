@@ -6,7 +6,9 @@ mod navigations;
 mod packages;
 mod web;
 
-use hearth_test_support::{Session, TestServer};
+use std::time::Duration;
+
+use hearth_test_support::{Session, TestServer, eventually};
 use web::{Web, redirect};
 
 /// Starts a server whose sessions reach only the addresses in this list on loopback.
@@ -389,7 +391,25 @@ async fn a_proxy_ends_with_its_session_and_logs_what_it_allowed_and_denied() {
         .await
         .ok();
     session.delete().await;
-    assert_eq!(server.listening_sockets().len(), before);
+    eventually(
+        Duration::from_secs(5),
+        "its ports are closed",
+        async || match server.listening_sockets().len() {
+            now if now == before => Ok(()),
+            now => Err(format!("{now} listening sockets instead of {before}")),
+        },
+    )
+    .await;
+    let is_traffic = |line: &str| line.contains("up_bytes=") && !line.contains("up_bytes=0");
+    eventually(
+        Duration::from_secs(5),
+        "the end is logged",
+        async || match server.output() {
+            output if output.lines().any(is_traffic) => Ok(()),
+            output => Err(output),
+        },
+    )
+    .await;
     let output = server.output();
     let rejections: Vec<&str> = output
         .lines()
@@ -398,12 +418,6 @@ async fn a_proxy_ends_with_its_session_and_logs_what_it_allowed_and_denied() {
     assert_eq!(rejections.len(), 1, "{output}");
     assert!(
         rejections[0].contains("10.0.0.1:80") && !output.contains("sesame"),
-        "{output}"
-    );
-    assert!(
-        output
-            .lines()
-            .any(|line| line.contains("up_bytes=") && !line.contains("up_bytes=0")),
         "{output}"
     );
     server.stop().await;

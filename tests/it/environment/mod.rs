@@ -2,6 +2,7 @@
 //! docs/environment.md lists them.
 
 mod agent;
+mod compile_cache;
 mod launches;
 mod libraries;
 mod listed;

@@ -1,5 +1,6 @@
 //! The end of sessions and of the server. It leaves nothing behind, regardless of its cause.
 
+mod deleting;
 mod environment;
 pub mod stopped;
 mod stopping;

@@ -69,12 +69,15 @@ async fn a_deleted_session_whose_shims_are_stopped_ends_before_its_user_ids_are_
         let shims = old.iter().filter(|process| process.is_shim());
         stop(shims.cloned().collect()).await;
         session.delete().await;
+        // Waits for the user ids of the deleted session.
+        let next = server.session().await;
         old.retain_mut(Process::refresh);
         assert!(
             old.is_empty(),
             "left by a deleted session:\n{}",
             process::describe(&old)
         );
+        next.delete().await;
     }
     server.session().await.delete().await;
     server.stop().await;

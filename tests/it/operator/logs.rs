@@ -67,8 +67,16 @@ async fn every_request_and_session_end_is_one_log_line_with_ids() {
         unknown.headers["x-request-id"].to_str().expect("text")
     );
     assert!(probe.headers.contains_key("x-request-id"));
+    eventually(
+        Duration::from_secs(5),
+        "the end has a line",
+        async || match lines(&server, "session ended").len() {
+            1 => Ok(()),
+            count => Err(format!("{count} lines")),
+        },
+    )
+    .await;
     let ended = lines(&server, "session ended");
-    assert_eq!(ended.len(), 1, "{ended:?}");
     let fields = &ended[0]["fields"];
     assert_eq!(
         (&ended[0]["span"], &fields["reason"]),

@@ -3,8 +3,9 @@
 #![expect(clippy::float_cmp, reason = "counts are whole numbers")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use hearth_test_support::{Api, Exchange, Site, TestServer};
+use hearth_test_support::{Api, Exchange, Site, TestServer, eventually};
 use reqwest::Method;
 use serde_json::json;
 
@@ -91,14 +92,20 @@ async fn events_are_counted() {
     );
     session.delete().await;
     let after = metrics(&server).await;
-    assert_eq!(
-        after["hearth_sessions{state=\"active\"}"] + after["hearth_sessions{state=\"ending\"}"],
-        0.0
-    );
+    assert_eq!(after["hearth_sessions{state=\"active\"}"], 0.0);
     assert_eq!(
         after["hearth_sessions_ended_total{reason=\"deleted\"}"],
         1.0
     );
+    eventually(
+        Duration::from_secs(5),
+        "the cleanup ends",
+        async || match metrics(&server).await["hearth_sessions{state=\"ending\"}"] {
+            0.0 => Ok(()),
+            ending => Err(format!("{ending} sessions")),
+        },
+    )
+    .await;
     server.stop().await;
 }
 

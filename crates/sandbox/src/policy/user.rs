@@ -38,6 +38,13 @@ impl UserIds {
         self.max_sessions
     }
 
+    /// Returns true if `uid` is the id of the server or of a session.
+    pub fn contains(self, uid: u32) -> bool {
+        let count = 1 + 2 * u32::from(self.max_sessions);
+        uid.checked_sub(self.first)
+            .is_some_and(|offset| offset < count)
+    }
+
     /// Returns the server's own user and group id.
     pub fn server(self) -> u32 {
         self.first

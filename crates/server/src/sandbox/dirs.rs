@@ -102,6 +102,11 @@ impl SessionDir {
         self.work().join(".python")
     }
 
+    /// Returns the directory in which kernels find Node's compile cache. It belongs to the server.
+    pub fn compile_cache(&self) -> PathBuf {
+        self.root.join("c")
+    }
+
     /// Returns the directory of the agent-browser daemon's socket.
     pub fn agent(&self) -> PathBuf {
         self.root.join("a")

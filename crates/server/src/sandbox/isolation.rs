@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hearth_sandbox::{Launcher, SandboxPolicy, Spawner, UserIds};
+use nix::unistd::geteuid;
 use tokio_util::task::TaskTracker;
 
 use super::account::Accounts;
@@ -87,6 +88,14 @@ impl Isolation {
             UidSwitch::Disabled => None,
             UidSwitch::InProcess(ids) => Some(*ids),
             UidSwitch::Spawner(spawner) => Some(spawner.ids()),
+        }
+    }
+
+    /// Returns true if programs of sessions can run as `uid`.
+    pub fn is_of_session(&self, uid: u32) -> bool {
+        match self.user_ids() {
+            Some(ids) => ids.contains(uid),
+            None => uid == geteuid().as_raw(),
         }
     }
 

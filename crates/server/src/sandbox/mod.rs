@@ -7,14 +7,15 @@
 //! launchers as sessions, and `report` prints which protections held. `ownership` prepares
 //! directories while the process is still root.
 //!
-//! `trust` holds the certificate authorities of sessions, and `browser_database` creates the files
-//! from which browsers read them.
+//! `compile_cache` lets kernels load compiled code. `trust` holds the certificate authorities of
+//! sessions, and `browser_database` creates the files from which browsers read them.
 //!
 //! This module does not depend on sessions, settings or HTTP. The crate `sandbox` enforces the
 //! policies.
 
 pub(crate) mod account;
 pub(crate) mod browser_database;
+mod compile_cache;
 pub(crate) mod dirs;
 pub(crate) mod isolation;
 pub(crate) mod ownership;

@@ -57,6 +57,9 @@ const DEVICES: [&str; 5] = [
     "/dev/urandom",
 ];
 
+/// The system's font cache. Without it, every browser scans all fonts when it starts.
+const FONT_CACHE: &str = "/var/cache/fontconfig";
+
 /// The maximum number of a browser's threads. A browser with many tabs has several hundred.
 const BROWSER_PROCESSES: u64 = 4096;
 
@@ -89,6 +92,8 @@ pub(crate) struct SandboxPaths {
     pub agent_socket: PathBuf,
     /// The directory of the file with certificate authorities.
     pub certificates: Option<PathBuf>,
+    /// The directory in which kernels find Node's compile cache.
+    pub compile_cache: Option<PathBuf>,
 }
 
 /// The loopback ports that programs can connect to.
@@ -151,9 +156,14 @@ pub(crate) fn plan_code(
         program: paths.agent_program.clone(),
         socket: paths.agent_socket.clone(),
     };
+    let mut policy = plan_without_sockets(paths, ports, limits, has_own_uid);
+    let compile_cache = paths.compile_cache.iter();
+    policy
+        .files
+        .extend(compile_cache.map(|dir| grant(dir, Access::Read)));
     SandboxPolicy {
         unix_sockets: UnixSockets::Brokered(broker),
-        ..plan_without_sockets(paths, ports, limits, has_own_uid)
+        ..policy
     }
 }
 
@@ -209,6 +219,7 @@ pub(crate) fn plan_browser(
         access: Access::ReadWrite,
     });
     files.push(grant("/proc", Access::Read));
+    files.push(grant(FONT_CACHE, Access::Read));
     files.extend([&paths.browser, &paths.work].map(|dir| grant(dir, Access::Full)));
     SandboxPolicy {
         files,
@@ -273,6 +284,7 @@ mod tests {
             agent: path("/data/s/1/a"),
             agent_socket: path("/data/s/1/a/s.sock"),
             certificates: Some(path("/data/ca")),
+            compile_cache: Some(path("/data/s/1/c")),
         }
     }
 
@@ -324,6 +336,15 @@ mod tests {
             plan_browser(&paths(), &ports(), LIMITS, true).connect_ports,
             [2000]
         );
+    }
+
+    #[test]
+    fn caches_are_read_only() {
+        let code = plan_code(&paths(), &ports(), LIMITS, true);
+        assert_eq!(access(&code, "/data/s/1/c"), [Access::Read]);
+        assert_eq!(access(&code, FONT_CACHE), []);
+        let browser = plan_browser(&paths(), &ports(), LIMITS, true);
+        assert_eq!(access(&browser, FONT_CACHE), [Access::Read]);
     }
 
     #[test]

@@ -29,6 +29,10 @@ const AGENT_OPTIONS: &str = r#"{"action_policy":null,"confirm_actions":null,"deb
 /// The variable with the address that starts the agent-browser daemon.
 const AGENT_START: &str = "AGENT_BROWSER_START_URL";
 
+/// The variables with the directory of Node's compile cache, and the one that disables it.
+const COMPILE_CACHE: &str = "NODE_COMPILE_CACHE";
+const NO_COMPILE_CACHE: &str = "NODE_DISABLE_COMPILE_CACHE";
+
 /// The variables that name a file with certificate authorities: for programs that use OpenSSL, for
 /// Node, Python's requests, curl and git. requests and Node have their own lists otherwise.
 const CA_VARIABLES: [&str; 5] = [
@@ -91,6 +95,8 @@ pub(crate) struct SessionCommands {
     user_name: String,
     /// The file with the certificate authorities that code trusts.
     ca_bundle: Option<String>,
+    /// The directory of the compile cache of kernels.
+    compile_cache: Option<String>,
     agent: String,
     pub endpoint: Endpoint,
     /// The port of the session's proxy, on 127.0.0.1.
@@ -103,6 +109,7 @@ impl SessionCommands {
         dir: &SessionDir,
         user_name: String,
         ca_bundle: Option<&Path>,
+        compile_cache: Option<&Path>,
         endpoint: Endpoint,
         proxy_port: u16,
     ) -> SessionCommands {
@@ -113,6 +120,7 @@ impl SessionCommands {
             python_env: text(&dir.python_env()),
             user_name,
             ca_bundle: ca_bundle.map(text),
+            compile_cache: compile_cache.map(text),
             agent: text(&dir.agent()),
             endpoint,
             proxy_port,
@@ -174,7 +182,7 @@ impl SessionCommands {
             ("all_proxy", &proxy),
             ("no_proxy", direct),
             // npm would create a directory for the cache in TMPDIR.
-            ("NODE_DISABLE_COMPILE_CACHE", "1"),
+            (NO_COMPILE_CACHE, "1"),
             // Node's fetch, http and https read the proxy variables only with this flag. The script
             // in NODE_OPTIONS covers custom agents.
             ("NODE_USE_ENV_PROXY", "1"),
@@ -203,6 +211,7 @@ impl SessionCommands {
 
     /// Returns the command of the kernel of `language`, or `None` for bash, which runs in shells.
     pub fn plan_kernel(&self, language: Language) -> Option<KernelSpec> {
+        let mut env = self.environment();
         let (program, args) = match language {
             Language::Node => {
                 let args = [
@@ -212,6 +221,11 @@ impl SessionCommands {
                 ]
                 .map(|p| text(p));
                 let [kernel, playwright, acorn] = args;
+                // The kernel restores the variables before it runs code.
+                if let Some(cache) = &self.compile_cache {
+                    env.retain(|(name, _)| name != NO_COMPILE_CACHE);
+                    env.push((COMPILE_CACHE.to_owned(), cache.clone()));
+                }
                 (
                     &self.runtime.node,
                     vec![
@@ -226,18 +240,18 @@ impl SessionCommands {
             Language::Python => {
                 // Isolated mode (`-I`) prevents files of the session from replacing the kernel's
                 // own modules.
-                let args = vec![
+                let mut args = vec![
                     "-I".into(),
                     "-X".into(),
                     "utf8".into(),
                     text(&self.runtime.python_kernel),
                     self.python_env.clone(),
                 ];
+                args.extend(self.compile_cache.clone());
                 (&self.runtime.python, args)
             }
             Language::Bash => return None,
         };
-        let mut env = self.environment();
         env.push((AGENT_START.to_owned(), self.agent_start_url()));
         Some(KernelSpec {
             language: language.as_str(),

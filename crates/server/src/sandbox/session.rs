@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::interval;
 use tokio_util::task::TaskTracker;
 
+use super::compile_cache::CompileCache;
 use super::dirs::SessionDir;
 use super::isolation::Isolation;
 use super::plan::{Ports, SandboxPaths, plan_agent, plan_browser, plan_code};
@@ -46,6 +47,8 @@ pub(crate) struct SessionSandbox {
     pub user_name: String,
     /// The file with the certificate authorities that code trusts.
     pub ca_bundle: Option<PathBuf>,
+    /// The directory in which kernels find Node's compile cache.
+    pub compile_cache: Option<PathBuf>,
     /// Launches the browser.
     pub browser: Launcher,
     /// Launches kernels.
@@ -106,6 +109,7 @@ impl SessionSandbox {
             Some(id) => (id, id),
             None => (geteuid().as_raw(), getegid().as_raw()),
         };
+        let compile_cache = link_compile_cache(isolation, runtime, &dir, uid)?;
         let account = isolation.accounts.account(uid, gid);
         let private_tmp = account.add_to(private_tmp, dir.root(), &dir.work())?;
         let launcher = isolation.launcher(tasks).with_private_tmp(private_tmp);
@@ -123,6 +127,7 @@ impl SessionSandbox {
             agent: dir.agent(),
             agent_socket: dir.agent().join(agent_socket()),
             certificates,
+            compile_cache: compile_cache.clone(),
         };
         let user = |role| index.map(|index| SandboxUser { index, role });
         let for_code = launcher.as_user(user(UserRole::Code));
@@ -140,6 +145,7 @@ impl SessionSandbox {
             agent: sandboxed(&for_code, plan_agent),
             user_name: account.name().to_owned(),
             ca_bundle: trust.bundle.clone(),
+            compile_cache,
             dir,
             _uid_lease: uid_lease,
         })
@@ -215,6 +221,26 @@ impl SessionSandbox {
         let removing = spawn_blocking(move || dir.try_remove());
         removing.await.map_err(io::Error::other)?
     }
+}
+
+/// Makes Node's compile cache available to programs that run as `uid`, and returns its directory.
+/// Without isolation, programs of root could change any cache.
+fn link_compile_cache(
+    isolation: &Isolation,
+    runtime: &Runtime,
+    dir: &SessionDir,
+    uid: u32,
+) -> io::Result<Option<PathBuf>> {
+    if isolation.level == IsolationLevel::None {
+        return Ok(None);
+    }
+    let is_of_session = |uid| isolation.is_of_session(uid);
+    let Some(cache) = CompileCache::find(&runtime.compile_cache, is_of_session) else {
+        return Ok(None);
+    };
+    let path = dir.compile_cache();
+    cache.link(&path, uid)?;
+    Ok(Some(path))
 }
 
 /// Gives the parts of a session's directory to the session's users. The server keeps the directory

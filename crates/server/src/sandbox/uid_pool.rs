@@ -4,11 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
+
 /// The user id indexes of a server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct UidPool {
     count: u16,
     state: Arc<Mutex<State>>,
+    /// Notified when a lease ends.
+    returned: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -24,6 +28,8 @@ struct State {
 pub(crate) struct UidLease {
     index: u16,
     state: Arc<Mutex<State>>,
+    /// Notified at the end, unless the index was found in use.
+    returned: Option<Arc<Notify>>,
 }
 
 impl UidPool {
@@ -37,7 +43,13 @@ impl UidPool {
                 leased: BTreeSet::new(),
                 next,
             })),
+            returned: Arc::default(),
         }
+    }
+
+    /// Waits until a lease ends after this call.
+    pub fn returned(&self) -> impl Future<Output = ()> + '_ {
+        self.returned.notified()
     }
 
     /// Returns the leased indexes.
@@ -69,8 +81,9 @@ impl UidPool {
     pub fn lease(&self, is_unused: impl Fn(u16) -> bool) -> Option<UidLease> {
         for _ in 0..self.count {
             // Dropping the lease of an index that is in use returns it, and the search goes on.
-            let lease = self.lease_next()?;
+            let mut lease = self.lease_next()?;
             if is_unused(lease.index) {
+                lease.returned = Some(Arc::clone(&self.returned));
                 return Some(lease);
             }
             tracing::warn!(
@@ -91,6 +104,7 @@ impl UidPool {
         Some(UidLease {
             index,
             state: Arc::clone(&self.state),
+            returned: None,
         })
     }
 }
@@ -108,11 +122,16 @@ impl Drop for UidLease {
             .unwrap_or_else(PoisonError::into_inner)
             .leased
             .remove(&self.index);
+        if let Some(returned) = &self.returned {
+            returned.notify_waiters();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
@@ -129,6 +148,18 @@ mod tests {
         );
         assert!(pool.lease(any).is_none());
         assert!(UidPool::new(0, 7).lease(any).is_none());
+    }
+
+    #[test]
+    fn a_lease_that_ends_wakes_those_who_wait_since_before() {
+        let pool = UidPool::new(1, 0);
+        let lease = pool.lease(|_| true).expect("free");
+        let returned = pool.returned();
+        drop(lease);
+        assert_eq!(returned.now_or_never(), Some(()));
+        let returned = pool.returned();
+        assert!(pool.lease(|_| false).is_none());
+        assert_eq!(returned.now_or_never(), None, "no lease has ended");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use hearth_egress::Proxy;
 use hearth_runner::{Attachment, Kernel};
 use hearth_sandbox::has_processes;
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
@@ -20,6 +21,7 @@ use super::kernels::load_kernel;
 use super::profile;
 use super::program_access::ProgramAccess;
 use super::resources::{OutputLimits, ResourceParts, SessionResources};
+use super::session::CLEANUP_TIMEOUT;
 use super::spans::session_span;
 use super::spec::RegistrySpec;
 use crate::profiles::ProfileLease;
@@ -215,19 +217,29 @@ impl SessionBuilder {
         sent.map_err(|_| SessionError::Stopping)
     }
 
-    /// Leases user ids under which no process runs, if sessions have their own.
+    /// Leases user ids under which no process runs, if sessions have their own. Waits for those of
+    /// ended sessions (at most 10 s).
     async fn lease_user_ids(&self) -> Result<Option<UidLease>, SessionError> {
         let Some(ids) = self.spec.isolation.user_ids() else {
             return Ok(None);
         };
-        let pool = self.uid_pool.clone();
-        let leasing = spawn_blocking(move || {
-            // Ids whose processes cannot be listed count as used.
-            pool.lease(|index| has_processes(ids, index).is_ok_and(|has_any| !has_any))
-        });
-        let lease = leasing.await.ok().flatten();
-        // The pool is as large as the session limit, but ended sessions may still hold leases.
-        lease.map(Some).ok_or(SessionError::AtCapacity)
+        let until = Instant::now() + CLEANUP_TIMEOUT;
+        loop {
+            let returned = self.uid_pool.returned();
+            let may_improve = !self.uid_pool.leased().is_empty();
+            let pool = self.uid_pool.clone();
+            let leasing = spawn_blocking(move || {
+                // Ids whose processes cannot be listed count as used.
+                pool.lease(|index| has_processes(ids, index).is_ok_and(|has_any| !has_any))
+            });
+            if let Some(lease) = leasing.await.ok().flatten() {
+                return Ok(Some(lease));
+            }
+            // The pool is as large as the session limit, but ended sessions may still hold leases.
+            if !may_improve || timeout_at(until, returned).await.is_err() {
+                return Err(SessionError::AtCapacity);
+            }
+        }
     }
 
     async fn create_sandbox(&mut self) -> Result<(), SessionError> {
@@ -273,6 +285,7 @@ impl SessionBuilder {
             &sandbox.dir,
             sandbox.user_name.clone(),
             sandbox.ca_bundle.as_deref(),
+            sandbox.compile_cache.as_deref(),
             Endpoint::new(cdp.port(), access.token().as_str()),
             proxy.port(),
         ));

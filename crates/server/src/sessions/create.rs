@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hearth_contract::{CreateRequest, DestroyedReason};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::error::SessionError;
 use super::info::SessionInfo;
 use super::registry::Registry;
 use super::resources::SessionResources;
-use super::session::{Session, SessionParts};
+use super::session::{CLEANUP_TIMEOUT, Session, SessionParts};
 use super::spans::{name_session, record_session};
 use super::supervisor::supervise;
 use super::team_quota::{CapacityPermit, QuotaReached};
@@ -60,7 +60,7 @@ impl Registry {
         team: Team,
         request: CreateRequest,
     ) -> Result<Arc<Session>, SessionError> {
-        let capacity_permit = self.admit(&team)?;
+        let capacity_permit = self.admit(&team).await?;
         let (sender, receiver) = oneshot::channel();
         let registry = Arc::clone(self);
         // This runs as a task, because the creation must finish or clean up even if the caller
@@ -83,8 +83,28 @@ impl Registry {
         })
     }
 
-    /// Checks that the server has room for another session, and reserves its capacity.
-    fn admit(&self, team: &Team) -> Result<CapacityPermit, SessionError> {
+    /// Checks that the server has room for another session, and reserves its capacity. If memory or
+    /// disk space is short, waits for ended sessions that still have some (at most 10 s).
+    async fn admit(&self, team: &Team) -> Result<CapacityPermit, SessionError> {
+        match self.try_admit(team) {
+            Err(shortage) if shortage.is_shortage() => {}
+            admitted => return admitted,
+        }
+        let until = Instant::now() + CLEANUP_TIMEOUT;
+        loop {
+            // Before the next attempt, so that no end of a cleanup is missed.
+            let cleaned = self.services.cleaned.notified();
+            let may_improve = self.is_cleaning_up();
+            match self.try_admit(team) {
+                Err(shortage) if shortage.is_shortage() && may_improve => {
+                    timeout_at(until, cleaned).await.map_err(|_| shortage)?;
+                }
+                admitted => return admitted,
+            }
+        }
+    }
+
+    fn try_admit(&self, team: &Team) -> Result<CapacityPermit, SessionError> {
         if self.is_stopping() {
             return Err(SessionError::Stopping);
         }

@@ -124,6 +124,15 @@ impl SessionError {
         }
     }
 
+    /// Returns true if a session was not created because of a lack of memory or disk space, which
+    /// the end of another session returns.
+    pub(super) fn is_shortage(&self) -> bool {
+        matches!(
+            self,
+            SessionError::DiskFull { .. } | SessionError::MemoryLow { .. }
+        )
+    }
+
     /// Returns true if a session was not created because of a shutdown or a lack of capacity, which
     /// can be temporary. Other errors are failures.
     pub fn is_rejection(&self) -> bool {

@@ -11,6 +11,8 @@ pub(super) struct Progress {
     pub ending: Option<Ending>,
     /// Data of the profile that was lost at the end.
     pub warning: Option<ProfileWarning>,
+    /// True once the store has recorded the end, or has failed to.
+    pub recorded: bool,
     /// True once every process and file of the session is gone.
     pub cleaned: bool,
 }

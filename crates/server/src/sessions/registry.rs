@@ -155,6 +155,21 @@ impl Registry {
         active
     }
 
+    /// Returns the ended sessions of which something remains, and the active ones.
+    fn remaining(&self) -> Vec<Arc<Session>> {
+        let sessions = self.read();
+        current(&sessions)
+            .filter(|session| !session.is_cleaned())
+            .cloned()
+            .collect()
+    }
+
+    /// Returns true if something of an ended session remains.
+    pub(super) fn is_cleaning_up(&self) -> bool {
+        let sessions = self.read();
+        current(&sessions).any(|session| session.ending().is_some() && !session.is_cleaned())
+    }
+
     /// Returns the active sessions with their resources, oldest first.
     pub(super) fn active_with_resources(&self) -> Vec<(Arc<Session>, Arc<SessionResources>)> {
         let sessions = self.read();
@@ -196,12 +211,13 @@ impl Registry {
     /// `grace`. Returns when nothing of the sessions remains.
     pub async fn stop(&self, grace: Duration) {
         self.stopping.store(true, Ordering::SeqCst);
-        let sessions = self.active();
+        let sessions = self.remaining();
         let until = Instant::now() + grace;
         let ends = sessions.iter().map(async |session| {
             // Waits for the code or for the end of the grace period.
             let _ = timeout_at(until, session.executions_finished()).await;
-            session.end(DestroyedReason::ServerStopped).await
+            session.mark_ended(DestroyedReason::ServerStopped, None);
+            session.cleaned().await;
         });
         tokio::join!(futures_util::future::join_all(ends), self.stop_warm_pool());
     }

@@ -145,6 +145,11 @@ impl SessionResources {
         self.proxy.traffic()
     }
 
+    /// Returns true if the end of the session saves its profile.
+    pub fn saves_profile(&self) -> bool {
+        self.profile.as_ref().is_some_and(ProfileLease::saves)
+    }
+
     /// Returns true if the browser has died.
     pub fn browser_is_dead(&self) -> bool {
         self.browser.died().now_or_never().is_some()

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::orphans::Orphans;
 use super::recent_load::RecentLoad;
 use crate::metrics::Metrics;
@@ -14,6 +16,8 @@ pub(crate) struct Services {
     pub metrics: Arc<Metrics>,
     pub(super) orphans: Arc<Orphans>,
     pub(super) load: Arc<RecentLoad>,
+    /// Notified when nothing of an ended session remains.
+    pub(super) cleaned: Arc<Notify>,
 }
 
 impl Services {
@@ -23,6 +27,7 @@ impl Services {
             metrics,
             orphans: Arc::default(),
             load: RecentLoad::new(),
+            cleaned: Arc::default(),
         }
     }
 }

@@ -28,9 +28,8 @@ use crate::store::{ExecutionRecord, SessionRecord};
 use crate::team::Team;
 use crate::token::Token;
 
-/// The maximum time that the response to a delete waits for the cleanup, which continues
-/// afterwards.
-const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The maximum time that a caller waits for a step of a session's end, which continues afterwards.
+pub(super) const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A session, active or ended.
 #[derive(Debug)]
@@ -48,6 +47,8 @@ pub(crate) struct Session {
     pub(super) recent: RecentExecutions,
     /// Memory of the session's processes at the last sample.
     memory_bytes: AtomicU64,
+    /// True if the end of the session saves its profile.
+    saves_profile: bool,
     /// A problem with the profile at creation, for the creator.
     warning: Option<ProfileWarning>,
 }
@@ -70,6 +71,7 @@ impl Session {
             span: parts.span,
             progress: watch::Sender::new(Progress::default()),
             capacity_permit: Mutex::new(Some(parts.capacity_permit)),
+            saves_profile: parts.resources.saves_profile(),
             resources: Mutex::new(Some(parts.resources)),
             services: parts.services,
             recent: RecentExecutions::default(),
@@ -225,17 +227,27 @@ impl Session {
         }
     }
 
-    /// Ends the session with `reason`, unless it has already ended, and waits for the cleanup (at
-    /// most 10 s; the cleanup continues afterwards).
+    /// Ends the session with `reason`, unless it has already ended. Waits at most 10 s: until the
+    /// end is recorded or, if the session saves its profile, until nothing of it remains.
     pub async fn end(&self, reason: DestroyedReason) -> Ending {
         let ending = self.mark_ended(reason, None);
-        let mut progress = self.progress.subscribe();
-        let cleaned = progress.wait_for(|progress| progress.cleaned);
-        if timeout(CLEANUP_TIMEOUT, cleaned).await.is_err() {
-            let _span = self.span.enter();
-            tracing::warn!("session cleanup delayed");
+        if self.saves_profile {
+            self.cleaned().await;
+        } else {
+            self.reached(|progress| progress.recorded).await;
         }
         ending
+    }
+
+    /// Waits at most 10 s until nothing of the session remains, which must have ended. Cancel safe.
+    pub(super) async fn cleaned(&self) {
+        self.reached(|progress| progress.cleaned).await;
+    }
+
+    async fn reached(&self, is_reached: impl FnMut(&Progress) -> bool) {
+        let mut progress = self.progress.subscribe();
+        // If the time has passed, the supervisor logs it.
+        let _ = timeout(CLEANUP_TIMEOUT, progress.wait_for(is_reached)).await;
     }
 
     /// Marks the session as ended because it exceeded `limit`.

@@ -1,19 +1,20 @@
 //! The supervisor of a session, which is the task that ends the session on time and cleans up after
 //! it.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use hearth_browser::Browser;
-use hearth_contract::DestroyedReason;
+use hearth_contract::{DestroyedReason, ProfileWarning};
 use hearth_egress::Traffic;
 use hearth_sandbox::trim_memory;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::resources::SessionResources;
-use super::session::Session;
+use super::session::{CLEANUP_TIMEOUT, Session};
 use crate::clock;
-use crate::profiles::ProfileLease;
+use crate::ending::Ending;
 
 /// Supervises a session from its creation until nothing of it remains. The session may already have
 /// ended.
@@ -37,11 +38,18 @@ pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResou
     };
     session.release_resources();
     let began = Instant::now();
-    let warning = resources.end(ending).await;
+    let saves_profile = resources.saves_profile();
+    let recording = async {
+        // The record of a session that saves its profile implies that saving is over.
+        if !saves_profile {
+            record_end(&session).await;
+        }
+    };
+    let ((), warning) = tokio::join!(recording, clean_up(&resources, ending));
     if !resources.tasks.is_empty() {
         session.services.orphans.add(resources.tasks.clone());
     }
-    if resources.profile.as_ref().is_some_and(ProfileLease::saves) {
+    if saves_profile {
         session
             .services
             .metrics
@@ -61,8 +69,8 @@ pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResou
         down_bytes,
         "session ended"
     );
-    if let Err(error) = session.services.store.end_session(&session.record()).await {
-        tracing::error!(%error, "session end not recorded");
+    if saves_profile {
+        record_end(&session).await;
     }
     let _ = spawn_blocking(trim_memory).await;
     session.progress.send_modify(|progress| {
@@ -70,7 +78,30 @@ pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResou
         progress.cleaned = true;
     });
     drop(resources);
+    session.services.cleaned.notify_waiters();
     let _ = spawn_blocking(trim_memory).await;
+}
+
+/// Records the end of the session, which callers that end it wait for.
+async fn record_end(session: &Session) {
+    if let Err(error) = session.services.store.end_session(&session.record()).await {
+        tracing::error!(%error, "session end not recorded");
+    }
+    session
+        .progress
+        .send_modify(|progress| progress.recorded = true);
+}
+
+/// Releases the resources. Returns a warning if the profile was not saved.
+async fn clean_up(resources: &SessionResources, ending: Ending) -> Option<ProfileWarning> {
+    let mut cleaning = pin!(resources.end(ending));
+    match timeout(CLEANUP_TIMEOUT, &mut cleaning).await {
+        Ok(warning) => warning,
+        Err(_) => {
+            tracing::warn!("session cleanup delayed");
+            cleaning.await
+        }
+    }
 }
 
 /// Waits until the session has been idle for its activity TTL, with no execution and no CDP
