@@ -16,15 +16,17 @@ use thiserror::Error;
 
 /// A limit in bytes. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<Account>);
+pub struct Budget(Arc<Counter>);
 
 #[derive(Debug)]
-struct Account {
+struct Counter {
     name: &'static str,
     limit: u64,
     used: AtomicU64,
     /// The number of reservations that did not fit.
     denied: AtomicU64,
+    /// The number of reservations that did not fit into a child.
+    denied_in_children: AtomicU64,
     parent: Option<Budget>,
 }
 
@@ -41,11 +43,12 @@ pub struct Exhausted {
 impl Budget {
     /// Creates a budget. `name` is its owner, for errors.
     pub fn new(name: &'static str, limit: u64) -> Self {
-        Self(Arc::new(Account {
+        Self(Arc::new(Counter {
             name,
             limit,
             used: AtomicU64::new(0),
             denied: AtomicU64::new(0),
+            denied_in_children: AtomicU64::new(0),
             parent: None,
         }))
     }
@@ -53,11 +56,12 @@ impl Budget {
     /// Creates a budget whose reservations count in this one as well.
     #[must_use]
     pub fn child(&self, name: &'static str, limit: u64) -> Self {
-        Self(Arc::new(Account {
+        Self(Arc::new(Counter {
             name,
             limit,
             used: AtomicU64::new(0),
             denied: AtomicU64::new(0),
+            denied_in_children: AtomicU64::new(0),
             parent: Some(self.clone()),
         }))
     }
@@ -77,6 +81,12 @@ impl Budget {
         self.0.denied.load(Ordering::Relaxed)
     }
 
+    /// Returns the number of reservations that did not fit into a child of this budget, also of
+    /// children that are gone.
+    pub fn denied_in_children(&self) -> u64 {
+        self.0.denied_in_children.load(Ordering::Relaxed)
+    }
+
     /// Returns an empty reservation, for a buffer that grows later.
     pub fn empty(&self) -> Reservation {
         Reservation {
@@ -93,21 +103,24 @@ impl Budget {
     }
 
     fn add(&self, bytes: u64) -> Result<(), Exhausted> {
-        let account = &*self.0;
-        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= account.limit);
-        let added = account
+        let counter = &*self.0;
+        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= counter.limit);
+        let added = counter
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
         if added.is_err() {
-            account.denied.fetch_add(1, Ordering::Relaxed);
+            counter.denied.fetch_add(1, Ordering::Relaxed);
+            if let Some(Budget(parent)) = &counter.parent {
+                parent.denied_in_children.fetch_add(1, Ordering::Relaxed);
+            }
             return Err(Exhausted {
-                name: account.name,
-                limit: account.limit,
+                name: counter.name,
+                limit: counter.limit,
             });
         }
-        if let Some(parent) = &account.parent {
+        if let Some(parent) = &counter.parent {
             parent.add(bytes).inspect_err(|_| {
-                account.used.fetch_sub(bytes, Ordering::Relaxed);
+                counter.used.fetch_sub(bytes, Ordering::Relaxed);
             })?;
         }
         Ok(())
@@ -219,6 +232,8 @@ mod tests {
         assert_eq!((server_error.name, server_error.limit), ("the server", 100));
         assert_eq!((one.used(), other.used(), server.used()), (80, 0, 80));
         assert_eq!((one.denied(), server.denied()), (1, 1));
+        drop((held, one));
+        assert_eq!(server.denied_in_children(), 1);
     }
 
     #[test]
