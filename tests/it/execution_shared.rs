@@ -150,14 +150,10 @@ async fn files_of_one_call_exist_in_the_next_one() {
     // Other users have no access; the group belongs to the session.
     assert_eq!(mode, "2770");
     session.delete().await;
-    eventually(
-        Duration::from_secs(5),
-        "the dir is removed",
-        async || match std::path::Path::new(&dir).exists() {
-            false => Ok(()),
-            true => Err(dir.clone()),
-        },
-    )
+    eventually(Duration::from_secs(5), "the dir is removed", async || {
+        let is_gone = !std::path::Path::new(&dir).exists();
+        is_gone.then_some(()).ok_or_else(|| dir.clone())
+    })
     .await;
     server.stop().await;
 }

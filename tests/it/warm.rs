@@ -18,23 +18,23 @@ const PREPARED: Duration = Duration::from_secs(30);
 const READY: &str = "hearth_warm_sessions{state=\"ready\"}";
 const CLAIMED: &str = "hearth_warm_claimed_total";
 
-fn builder(sessions: usize) -> ServerBuilder {
+fn builder(sessions: u32) -> ServerBuilder {
     TestServer::builder().setting("HEARTH_WARM_SESSIONS", &sessions.to_string())
 }
 
 /// Waits until `count` sessions are warm.
-async fn until_warm(server: &TestServer, count: usize) {
+async fn until_warm(server: &TestServer, count: u32) {
     eventually(PREPARED, "sessions are warm", async || {
         let ready = metrics(server).await[READY];
         let log = || server.output();
-        (ready == count as f64)
+        (ready == f64::from(count))
             .then_some(())
             .ok_or_else(|| format!("{ready} are ready\n{}", log()))
     })
     .await;
 }
 
-async fn warm_server(sessions: usize) -> TestServer {
+async fn warm_server(sessions: u32) -> TestServer {
     let server = builder(sessions).start().await;
     until_warm(&server, sessions).await;
     server

@@ -95,13 +95,11 @@ async fn record_end(session: &Session) {
 /// Releases the resources. Returns a warning if the profile was not saved.
 async fn clean_up(resources: &SessionResources, ending: Ending) -> Option<ProfileWarning> {
     let mut cleaning = pin!(resources.end(ending));
-    match timeout(CLEANUP_TIMEOUT, &mut cleaning).await {
-        Ok(warning) => warning,
-        Err(_) => {
-            tracing::warn!("session cleanup delayed");
-            cleaning.await
-        }
+    if let Ok(warning) = timeout(CLEANUP_TIMEOUT, &mut cleaning).await {
+        return warning;
     }
+    tracing::warn!("session cleanup delayed");
+    cleaning.await
 }
 
 /// Waits until the session has been idle for its activity TTL, with no execution and no CDP
