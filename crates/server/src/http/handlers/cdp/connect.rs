@@ -106,9 +106,10 @@ pub(crate) async fn start_agent(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Makes the browser ignore certificate errors. The `agent-browser` command requests it with the
-/// internal token if it has `--ignore-https-errors`, because the daemon ignores this option when it
-/// connects to a browser.
+/// Makes the browser ignore certificate errors. Launches with such an option request it with the
+/// internal token, because the default context of a running browser has no such option. The
+/// `agent-browser` command requests it for `--ignore-https-errors`, because the daemon ignores this
+/// option when it connects to a browser.
 pub(crate) async fn ignore_certificate_errors(
     State(state): State<AppState>,
     SessionId(id): SessionId,
