@@ -64,7 +64,7 @@ export class Evaluator {
 
   // Makes import() work in code that the inspector evaluates, also in functions whose source goes to
   // a page. Node finds the loader for an import through a symbol, which the global object holds for
-  // code without one of its own. Node's function for internal modules is in the scope of
+  // code that names none. Node's function for internal modules is in the scope of
   // process.binding().
   #enableImport() {
     const { internalProperties } = this.#ask('Runtime.getProperties', { objectId: this.#remote(processBinding).objectId });

@@ -70,8 +70,8 @@ impl Display for KillReport<'_> {
     }
 }
 
-/// The report about a process that ended by itself, while its code ran. `Display` returns a line for
-/// `stderr`.
+/// The report about a process that ended by itself, while its code ran. `Display` returns a line
+/// for `stderr`.
 #[derive(Debug)]
 pub struct EndReport<'a> {
     /// The language of the code, whose variables are lost.

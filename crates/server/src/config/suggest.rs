@@ -311,6 +311,11 @@ mod tests {
         for (flag, value, expected) in [
             ("listen", "3010", "HEARTH_LISTEN=127.0.0.1:3010"),
             ("listen", ":8080", "HEARTH_LISTEN=127.0.0.1:8080"),
+            (
+                "egress",
+                "localhost:3000",
+                "HEARTH_EGRESS_ALLOW=localhost:3000",
+            ),
             ("listen", "0.0.0.0", "HEARTH_LISTEN=0.0.0.0:3010"),
             ("listen", "::1", "HEARTH_LISTEN=[::1]:3010"),
             (
