@@ -6,6 +6,7 @@
 
 import { Buffer } from 'node:buffer';
 import { writeSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters, types } from 'node:util';
 import { show } from './values.mjs';
 
@@ -22,6 +23,8 @@ const EAGAIN_NAP_MS = 2;
 const EAGAIN_NAPS = 5000;
 
 const kernelDir = new URL('.', import.meta.url).href;
+// CommonJS modules are named by their paths.
+const kernelPath = fileURLToPath(kernelDir);
 
 /**
  * Removes the kernel, and the code that started it, from every stack. A stack with only kernel
@@ -32,7 +35,10 @@ export function hideKernelFrames() {
   Error.prepareStackTrace = (error, frames) => {
     const end = frames.findIndex((frame) => frame.getFileName() === 'node:inspector');
     const reach = end < 0 ? frames : frames.slice(0, end);
-    const visible = reach.filter((frame) => !frame.getFileName()?.startsWith(kernelDir));
+    const visible = reach.filter((frame) => {
+      const name = frame.getFileName();
+      return !name?.startsWith(kernelDir) && !name?.startsWith(kernelPath);
+    });
     const chosen = end < 0 && visible.length === 0 ? frames : visible;
     return before(error, chosen);
   };

@@ -4,6 +4,7 @@
 // Independent of frames, the browser and the formatting of values.
 
 import { Session } from 'node:inspector';
+import process from 'node:process';
 import { types } from 'node:util';
 import { takeDefault } from './modules.mjs';
 import { NOT_A_TYPE, withoutTypes } from './typescript.mjs';
@@ -13,6 +14,7 @@ const REDECLARATION_DEPTH = 6;
 const { Promise, Error, SyntaxError, BigInt, Number } = globalThis;
 const { apply, defineProperty, deleteProperty } = Reflect;
 const { isPromise } = types;
+const { binding: processBinding } = process;
 const objectPrototype = Object.prototype;
 const functionText = Function.prototype.toString;
 // The return values of setTimeout() and setImmediate() are no results.
@@ -27,6 +29,7 @@ export class Evaluator {
   #rewriter;
   #sink;
   #received;
+  #hasImport = false;
 
   /**
    * `rewriter()` returns a promise of the Rewriter, which is rarely needed and may still be
@@ -37,14 +40,46 @@ export class Evaluator {
     this.#session.connect();
     // The inspector returns remote objects. Calling this function with one of them yields the value
     // itself.
-    const slot = '__hearthSink';
-    const receive = (value) => { this.#received = value; };
-    defineProperty(globalThis, slot, { value: receive, configurable: true });
-    this.#session.post('Runtime.evaluate', { expression: slot }, (error, answer) => {
-      if (error) throw error;
-      this.#sink = answer.result.objectId;
-    });
+    this.#sink = this.#remote((value) => { this.#received = value; }).objectId;
+  }
+
+  // Returns the remote object of a value.
+  #remote(value) {
+    const slot = '__hearthSlot';
+    defineProperty(globalThis, slot, { value, configurable: true });
+    const { result } = this.#ask('Runtime.evaluate', { expression: slot });
     deleteProperty(globalThis, slot);
+    return result;
+  }
+
+  // Returns the answer to a command that the inspector answers at once.
+  #ask(method, params) {
+    let answer;
+    this.#session.post(method, params, (error, result) => {
+      if (error) throw error;
+      answer = result;
+    });
+    return answer;
+  }
+
+  // Makes import() work in code that the inspector evaluates, also in functions whose source goes to
+  // a page. Node finds the loader for an import through a symbol, which the global object holds for
+  // code that names none. Node's function for internal modules is in the scope of
+  // process.binding().
+  #enableImport() {
+    const { internalProperties } = this.#ask('Runtime.getProperties', { objectId: this.#remote(processBinding).objectId });
+    const scopes = internalProperties.find(({ name }) => name === '[[Scopes]]').value;
+    const listed = this.#ask('Runtime.getProperties', { objectId: scopes.objectId, ownProperties: true }).result;
+    for (const { value: scope } of listed) {
+      if (scope?.objectId === undefined || scope.description === 'Global') continue;
+      const variables = this.#ask('Runtime.getProperties', { objectId: scope.objectId, ownProperties: true }).result;
+      const found = variables.find(({ name }) => name === 'internalBinding');
+      if (found === undefined) continue;
+      const internalBinding = this.#real(found.value);
+      const { host_defined_option_symbol: option } = internalBinding('util').privateSymbols;
+      globalThis[option] = internalBinding('symbols').vm_dynamic_import_default_internal;
+      return;
+    }
   }
 
   /**
@@ -73,6 +108,8 @@ export class Evaluator {
     let text = code;
     let syntaxError;
     if (code.includes('import') || code.includes('export')) {
+      if (!this.#hasImport) this.#enableImport();
+      this.#hasImport = true;
       ({ text, syntaxError } = (await this.#rewriter()).modules(code, isTypeScript));
     }
     if (/\bexports\b/.test(text)) text = (await this.#rewriter()).withoutExportValue(text);

@@ -5,11 +5,12 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import process from 'node:process';
+import { traceOf } from './errors.mjs';
 
 // User code may replace any of these.
 const { Error, Promise, Number, Set, setTimeout } = globalThis;
 const custom = Symbol.for('nodejs.util.inspect.custom');
-const { defineProperty } = Reflect;
+const { apply, defineProperty } = Reflect;
 /** Time in which a cell that exits must end. Otherwise its code would run on after the call. */
 const UNWIND_LIMIT_MS = 100;
 
@@ -38,6 +39,7 @@ export class Exits {
     this.#report = report;
     process.exit = (code) => this.#exit(code);
     for (const stream of [process.stdout, process.stderr]) this.#mute(stream);
+    this.#guardListeners();
   }
 
   /**
@@ -101,6 +103,23 @@ export class Exits {
       this.#report(`process.exit(${exitCode}) was ignored: it was called by code of an earlier call\n`);
     }
     throw new Exit(exitCode);
+  }
+
+  // Node would end the process if a listener for uncaught exceptions throws, as process.exit() does.
+  #guardListeners() {
+    const { emit } = process;
+    const { isExit } = this;
+    const report = this.#report;
+    process.emit = function (event, ...values) {
+      if (event !== 'uncaughtException') return apply(emit, this, [event, ...values]);
+      if (isExit(values[0])) return true;
+      try {
+        return apply(emit, this, [event, ...values]);
+      } catch (thrown) {
+        if (!isExit(thrown)) report(traceOf(thrown));
+        return true;
+      }
+    };
   }
 
   // What a cell writes after process.exit() is a reaction to the exception, or would not exist in a

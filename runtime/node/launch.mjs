@@ -4,12 +4,18 @@
 // Independent of cells and frames.
 
 import { mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 // User code may replace any of these.
-const { Error, URL, WeakMap, WeakSet } = globalThis;
+const { Error, Promise, URL, WeakMap, WeakSet } = globalThis;
 const { getPrototypeOf, keys } = Object;
+const { isArray } = Array;
+const require = createRequire(import.meta.url);
+
+// The time limit for a request to the server.
+const REQUEST_LIMIT_MS = 10_000;
 
 // The directory for Playwright's files, such as downloads. All kernels and scripts of a session
 // share it, so that each of them finds the files.
@@ -18,7 +24,7 @@ const ARTIFACTS = join(tmpdir(), '.playwright');
 // Options about a process, or without an effect on a browser that runs.
 const PROCESS_OPTIONS = new Set(['args', 'artifactsDir', 'channel', 'chromiumSandbox', 'devtools', 'downloadsPath', 'env',
   'executablePath', 'handleSIGHUP', 'handleSIGINT', 'handleSIGTERM', 'headless', 'ignoreDefaultArgs', 'logger', 'slowMo',
-  'timeout', 'tracesDir', 'acceptDownloads', 'firefoxUserPrefs']);
+  'timeout', 'tracesDir', 'acceptDownloads', 'firefoxUserPrefs', 'ignoreHTTPSErrors']);
 
 /** The address of the session's browser, and the functions that replace launches. */
 export class SharedBrowser {
@@ -67,6 +73,7 @@ export class SharedBrowser {
     this.#connects.set(prototype, connectOverCDP);
     prototype.launch = async function (options = {}) {
       shared.#check(this, 'launch', options);
+      if (ignoresCertificates(options)) await shared.#ignoreCertificates();
       const browser = await shared.connect(this, connectOptions(options));
       // A new browser has no contexts, and Playwright's commands end when its last page closes.
       const [home] = browser.contexts();
@@ -75,7 +82,11 @@ export class SharedBrowser {
     };
     prototype.launchPersistentContext = async function (_dir, options = {}) {
       shared.#check(this, 'launchPersistentContext', options);
-      return (await shared.connect(this, connectOptions(options))).contexts()[0];
+      const ignores = ignoresCertificates(options);
+      if (ignores) await shared.#ignoreCertificates();
+      const [context] = (await shared.connect(this, connectOptions(options))).contexts();
+      if (ignores) ignoreInRequests(context.request);
+      return context;
     };
     prototype.launchServer = async function () {
       throw new Error(`browserType.launchServer: ${WHY}`);
@@ -106,11 +117,13 @@ export class SharedBrowser {
       return browser;
     };
     prototype.launch = async function (options = {}) {
+      if (ignoresCertificates(options)) await shared.#ignoreCertificates();
       return follow(connect.call(this, toSession(options)));
     };
     prototype.connect = async function (options = {}) {
       const address = options.browserWSEndpoint ?? options.browserURL;
       const isSession = !options.transport && shared.#isSessionAddress(address);
+      if (isSession && ignoresCertificates(options)) await shared.#ignoreCertificates();
       return follow(connect.call(this, isSession ? toSession(options) : options));
     };
   }
@@ -139,6 +152,27 @@ export class SharedBrowser {
     }
   }
 
+  // Makes the browser ignore certificate errors until the session ends. Its default context, which
+  // is the one of a launched browser, has no such option.
+  async #ignoreCertificates() {
+    if (this.#endpoint === undefined) return; // Connecting reports it.
+    const url = new URL(this.#endpoint);
+    url.protocol = 'http:';
+    url.pathname += '/ignore-certificate-errors';
+    // Loaded here, because proxy.cjs replaces the agents of a module that is loaded later.
+    const { request } = require('node:http');
+    const status = await new Promise((resolve, reject) => {
+      const sent = request(url, { method: 'POST', agent: false, timeout: REQUEST_LIMIT_MS }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      sent.on('timeout', () => sent.destroy(new Error('the server did not answer')));
+      sent.on('error', reject);
+      sent.end();
+    });
+    if (status !== 204) throw new Error(`cannot ignore certificate errors: the server answered with status ${status}`);
+  }
+
   #check(type, method, options) {
     const name = type.name();
     if (name !== 'chromium') throw new Error(`browserType.${method}: ${name} is not available. ${WHY}`);
@@ -151,6 +185,17 @@ export class SharedBrowser {
 const WHY = "The session has one browser, which is Chromium: use chromium.launch(), or the variables browser, context and page";
 
 const NO_VIDEO = 'browser.newContext: recordVideo needs ffmpeg, which the session does not have. Use page.screenshot() or context.tracing';
+
+// Returns whether options of Playwright or Puppeteer turn the check of certificates off.
+function ignoresCertificates({ ignoreHTTPSErrors, acceptInsecureCerts, args }) {
+  return Boolean(ignoreHTTPSErrors || acceptInsecureCerts || (isArray(args) && args.includes('--ignore-certificate-errors')));
+}
+
+// Relies on an internal of Playwright: the method that all requests call.
+function ignoreInRequests(requests) {
+  const { _innerFetch: fetch } = requests;
+  requests._innerFetch = (options) => fetch.call(requests, { ...options, ignoreHTTPSErrors: options.ignoreHTTPSErrors ?? true });
+}
 
 function connectOptions({ slowMo, timeout, headers }) {
   const options = {};

@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 
-/** Replaces `import(…)` in rewritten source, because V8's REPL mode does not support it. */
+/** Replaces import lines in rewritten source. */
 export const IMPORT_NAME = '__hearthImport';
-/** Replaces `import.meta` in rewritten source. */
-export const META_NAME = '__hearthImportMeta';
+/** Replaces `import.meta` in rewritten source, and appears in messages about it. */
+export const META_NAME = 'import_meta';
 
 /** The name of the script that user code seems to be. */
 export const SCRIPT_NAME = 'execute.js';
@@ -50,8 +50,9 @@ export function installModules(playwrightDir) {
           ? { url: bundled.import, format: 'module', shortCircuit: true }
           : { url: bundled.require, format: 'commonjs', shortCircuit: true };
       }
-      // The import() below is in this file, but must resolve from the working directory.
-      const isOwn = context.parentURL === import.meta.url;
+      // An import() of user code has no parent, and the one below is in this file. Both must
+      // resolve from the working directory.
+      const isOwn = context.parentURL === undefined || context.parentURL === import.meta.url;
       try {
         return next(specifier, isOwn ? { ...context, parentURL: url } : context);
       } catch (error) {
@@ -89,7 +90,7 @@ export function installModules(playwrightDir) {
   }
   const fixed = { [IMPORT_NAME]: importFrom, [META_NAME]: meta };
   for (const [name, value] of Object.entries(fixed)) {
-    Object.defineProperty(globalThis, name, { value, writable: false, configurable: false, enumerable: false });
+    Object.defineProperty(globalThis, name, { value, writable: false, configurable: true, enumerable: false });
   }
 }
 

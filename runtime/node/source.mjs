@@ -1,5 +1,5 @@
-// Rewrites code that V8's REPL mode does not accept: import lines, import(), exports, a top-level
-// return, and redeclarations with another keyword. Line numbers never change.
+// Rewrites code that V8's REPL mode does not accept: import lines, exports, a top-level return, and
+// redeclarations with another keyword. Line numbers never change.
 //
 // Edits text at positions found by acorn. Independent of the inspector.
 
@@ -131,7 +131,6 @@ function withoutModules(program, code, isTypeScript) {
   for (const node of program.body) rewriteModuleItem(node, code, edits, hoisted, isTypeScript);
   walk(program, (node) => {
     const { start, end, type } = node;
-    if (type === 'ImportExpression') edits.push({ start, end: start + 'import'.length, text: IMPORT_NAME });
     if (type === 'MetaProperty' && node.meta.name === 'import') edits.push({ start, end, text: META_NAME });
     return true;
   });

@@ -60,9 +60,9 @@ async fn the_exit_code_is_the_scripts_and_the_error_is_what_it_wrote_to_stderr()
         ("exit 3", 3, "Execution failed"),
         ("false", 1, "Execution failed"),
         ("echo why >&2; exit 9", 9, "why"),
-        ("kill -9 $$", 137, "Execution failed"),
-        ("kill -TERM $$", 143, "Execution failed"),
-        ("kill -SEGV $$", 139, "Execution failed"),
+        ("kill -9 $$", 137, "SIGKILL ended the shell"),
+        ("kill -TERM $$", 143, "SIGTERM ended the shell"),
+        ("kill -SEGV $$", 139, "SIGSEGV ended the shell"),
     ];
     for (code, exit_code, error) in cases {
         let execution = session

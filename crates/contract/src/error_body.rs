@@ -301,7 +301,7 @@ impl ErrorBody {
     pub fn unknown_api_path() -> Self {
         Self::new(
             "Not Found: Hearth provides /v2/interact and /v2/browser. For the other endpoints, run it beside a self-hosted \
-             Firecrawl (docs/deployment.md).",
+             Firecrawl. The file docs/deployment.md in Hearth's source describes how.",
         )
     }
 

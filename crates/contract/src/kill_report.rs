@@ -53,11 +53,13 @@ pub struct KillReport<'a> {
 
 impl Display for KillReport<'_> {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self.language {
-            Language::Node => ". The variables of Node are lost; the browser is unchanged",
-            Language::Python => ". The variables of Python are lost; the browser is unchanged",
-            Language::Bash => ". The browser is unchanged",
-        })?;
+        match variables(self.language) {
+            Some(variables) => write!(
+                formatter,
+                ". The {variables} are lost; the browser is unchanged"
+            )?,
+            None => formatter.write_str(". The browser is unchanged")?,
+        }
         if let Some(calls) = self.pending_calls {
             write!(formatter, ". Playwright was waiting for: {calls}")?;
         }
@@ -65,6 +67,38 @@ impl Display for KillReport<'_> {
             write!(formatter, ". {dialog} was open")?;
         }
         Ok(())
+    }
+}
+
+/// The report about a process that ended by itself, while its code ran. `Display` returns a line
+/// for `stderr`.
+#[derive(Debug)]
+pub struct EndReport<'a> {
+    /// The language of the code, whose variables are lost.
+    pub language: Language,
+    /// The cause of the end, such as `SIGKILL`.
+    pub cause: &'a str,
+}
+
+impl Display for EndReport<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let EndReport { language, cause } = self;
+        match variables(*language) {
+            Some(variables) => writeln!(
+                formatter,
+                "{cause} ended the process: the {variables} are lost"
+            ),
+            None => writeln!(formatter, "{cause} ended the shell"),
+        }
+    }
+}
+
+/// Returns what is lost with the process of a language, if that is anything.
+const fn variables(language: Language) -> Option<&'static str> {
+    match language {
+        Language::Node => Some("variables of Node"),
+        Language::Python => Some("variables of Python"),
+        Language::Bash => None,
     }
 }
 
@@ -98,5 +132,16 @@ mod tests {
             dialogs: &[],
         };
         assert_eq!(report.to_string(), ". The browser is unchanged");
+        let cause = "SIGKILL";
+        let language = Language::Bash;
+        assert_eq!(
+            EndReport { language, cause }.to_string(),
+            "SIGKILL ended the shell\n"
+        );
+        let language = Language::Node;
+        assert_eq!(
+            EndReport { language, cause }.to_string(),
+            "SIGKILL ended the process: the variables of Node are lost\n"
+        );
     }
 }

@@ -34,7 +34,7 @@ pub use error_body::ErrorBody;
 pub use execute::{ExecuteRequest, Language};
 pub use execute_response::{ExecuteResponse, ExecuteResult, JsonPieces};
 pub use issue::Issue;
-pub use kill_report::{KillReport, OpenDialog};
+pub use kill_report::{EndReport, KillReport, OpenDialog};
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
 pub use operator::{

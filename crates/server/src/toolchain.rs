@@ -24,6 +24,8 @@ pub(crate) struct Runtime {
     pub node_libraries: PathBuf,
     /// A script that each of them loads next. It shares the session's browser with launches.
     pub node_launches: PathBuf,
+    /// The wrapper on the `PATH` that keeps npm from installing the Node libraries again.
+    pub npm_command: PathBuf,
     /// The directory of the Node libraries.
     pub node_modules: PathBuf,
     /// The playwright-core package of the Playwright wheel.
@@ -78,6 +80,7 @@ impl Runtime {
             node_proxy: dir.join("node/proxy.cjs"),
             node_libraries: dir.join("node/libraries.cjs"),
             node_launches: dir.join("node/launches.cjs"),
+            npm_command: dir.join("node/bin/npm"),
             node_modules: installed.join("node_modules"),
             playwright_core: installed.join("playwright-core"),
             acorn: installed.join("acorn/dist/acorn.mjs"),
@@ -96,6 +99,7 @@ impl Runtime {
             path: vec![
                 dir.join("agent-browser/bin"),
                 dir.join("python/bin"),
+                dir.join("node/bin"),
                 installed.join("bin"),
                 installed.join("venv/bin"),
             ],
@@ -129,6 +133,7 @@ impl Runtime {
             &self.node_proxy,
             &self.node_libraries,
             &self.node_launches,
+            &self.npm_command,
             &self.playwright_core,
             &self.acorn,
             &self.python,

@@ -11,6 +11,7 @@ writes         recognizes the status of a write as the last value
 nesting        lets synchronous code wait for the running event loop
 exits          the meaning of exits in a process that outlives the code
 exit_functions calls the functions of atexit
+signals        the meaning of signal handlers in a process that outlives the code
 launch         connects launched browsers to the session's browser
 language_hint  guesses the language of code that does not parse
 values         formats the value of a cell

@@ -21,6 +21,8 @@ from hearth_kernel import nesting, returns, writes
 # be in use.
 KEPT_SOURCES = 200
 SCRIPT_NAME = "execute.py"
+# The variable of a value that the cell waits for. It exists only while the cell ends.
+_BRANCH = "__hearth_branch__"
 
 _FUTURES = [getattr(__future__, name).compiler_flag for name in __future__.all_feature_names]
 _compile = compile
@@ -50,6 +52,30 @@ async def _awaited(value):
     return await value
 
 
+async def _until_ended(value):
+    """Returns `value`, or the result of a coroutine or a future."""
+    if inspect.iscoroutine(value) or (asyncio.isfuture(value) and not isinstance(value, asyncio.Task)):
+        return await nesting.run_as_cell(lambda: _awaited(value))
+    return value
+
+
+def _keep_final_call(body):
+    """Keeps the value of a call that ends the code in a branch, as in `if …: main()`.
+
+    Such a call may start the code, so a coroutine that it returns is awaited. It is no result.
+    """
+    last = body[-1] if body else None
+    if not isinstance(last, ast.If):
+        return
+    for branch in (last.body, last.orelse):
+        final = branch[-1] if branch else None
+        if isinstance(final, ast.Expr) and isinstance(final.value, ast.Call):
+            name = ast.copy_location(ast.Name(_BRANCH, ast.Store()), final)
+            branch[-1] = ast.copy_location(ast.Assign([name], final.value), final)
+        else:
+            _keep_final_call(branch)
+
+
 class Cells:
     def __init__(self):
         module = types.ModuleType("__main__")
@@ -76,17 +102,15 @@ class Cells:
         except (SyntaxError, ValueError) as error:
             raise ParseFailure from error
         await nesting.run_as_cell(lambda: self._eval(body))
+        value = None
         if is_function:
             value = await nesting.run_as_cell(returns.take_function(self.names))
-        elif last is None:
-            return None
-        else:
+        elif last is not None:
             value = await nesting.run_as_cell(lambda: self._eval(last))
             if writes.is_write(self._last, value, self.names):
-                return None
-        if inspect.iscoroutine(value) or (asyncio.isfuture(value) and not isinstance(value, asyncio.Task)):
-            value = await nesting.run_as_cell(lambda: _awaited(value))
-        return value
+                value = None
+        await _until_ended(self.names.pop(_BRANCH, None))
+        return await _until_ended(value)
 
     def _eval(self, code):
         return _eval(code, self.names)
@@ -97,6 +121,7 @@ class Cells:
         """
         tree = self._compile(source, name, "exec", ast.PyCF_ONLY_AST)
         is_function = returns.has_return(tree)
+        _keep_final_call(tree.body)
         last = None
         if is_function:
             tree = returns.as_function(tree)

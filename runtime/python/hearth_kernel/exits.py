@@ -1,7 +1,8 @@
 """Gives the end of the process a meaning in a process that outlives the code.
 
 `sys.exit()` ends the cell that calls it, also in a task, a callback or a listener of the cell. Code
-of an earlier cell cannot end a later one. Independent of frames and evaluation.
+of an earlier cell cannot end a later one, apart from signal handlers, whose exit is a failure.
+Independent of frames and evaluation.
 """
 
 import asyncio
@@ -35,6 +36,10 @@ def code_of(leaving, write_error):
     return 1
 
 
+def _argument(leaving):
+    return "" if leaving.code is None else repr(leaving.code)
+
+
 def _owner_of(leaving):
     """Returns the number of the cell whose task, callback or listener raised a SystemExit, or None."""
     if hasattr(leaving, "_hearth_owner"):
@@ -59,8 +64,14 @@ class Exits:
         self._asked = None  # a SystemExit of the cell that was not raised in its task
         self._escaped_exit = None  # a SystemExit of other code that was raised during the cell
         self._is_running = False
+        self.handler_cell = None  # the number of the cell that installed the signal handler that runs
         self._follow_threads()
         os._exit = self._exit_process
+
+    @property
+    def cell(self):
+        """The number of the current cell, or of the last one."""
+        return self._cell
 
     def begin(self, cell):
         """Begins a cell, in the task that runs it."""
@@ -100,13 +111,44 @@ class Exits:
         else:
             self._report_ignored(leaving)
 
+    def interrupt(self, error, report):
+        """Raises an error of a signal handler in the current cell, where it waits.
+
+        Returns whether a cell runs. `report(error)` prints an error that the cell cannot get, because
+        it ends first or gets another one.
+        """
+        task = self._task
+        if task is None:
+            return False
+
+        def deliver():
+            if task is not self._task or not nesting.interrupt(task, error):
+                report(error)
+
+        task.get_loop().call_soon_threadsafe(deliver)
+        return True
+
+    def disown(self, leaving, cell):
+        """Makes the SystemExit of a signal handler of `cell` a failure if another cell runs.
+
+        The code that it ends has not ended, so this is not a success.
+        """
+        if not self._is_running or cell == self._cell:
+            return
+        self._write_error(f"sys.exit({_argument(leaving)}) was called by a signal handler of an earlier call\n")
+        if leaving.code is None or (isinstance(leaving.code, int) and leaving.code & 0xFF == 0):
+            leaving.code = 1
+
     def _cancel(self, task):
         if task is self._task:
             task.cancel()
 
     def _report_ignored(self, leaving):
-        call = "" if leaving.code is None else repr(leaving.code)
-        self._write_error(f"sys.exit({call}) was ignored: a task or a callback called it\n")
+        self.report_ignored(leaving, "a task or a callback called it")
+
+    def report_ignored(self, leaving, reason):
+        """Reports a SystemExit that ends nothing."""
+        self._write_error(f"sys.exit({_argument(leaving)}) was ignored: {reason}\n")
 
     def follow_listeners(self):
         """Runs the listeners of Playwright's objects as part of the cell that added them.
@@ -150,7 +192,10 @@ class Exits:
         """Replaces os._exit()."""
         if _getpid() != self._pid:
             _real_exit(status)  # a child process that the cell forked
-        if self._is_running and nesting.is_in_cell():
+        handler = self.handler_cell
+        if self._is_running and handler not in (None, self._cell):
+            sys.exit(status)
+        if self._is_running and (nesting.is_in_cell() or handler is not None):
             self._write_error(f"os._exit({status}) ended the process: {LOST}\n")
             self._announce(status & 0xFF)
             _real_exit(status)

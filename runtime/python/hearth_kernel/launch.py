@@ -4,6 +4,7 @@ A session has one browser and cannot start another. Closing such a browser only 
 connection. Kernels and scripts (../scripts.py) use this module, so it imports nothing of the kernel.
 """
 
+import asyncio
 import functools
 import importlib.machinery
 import inspect
@@ -20,13 +21,15 @@ _WHY = (
     "The session has one browser, which is Chromium: use chromium.launch(), "
     "or the variables browser, context and page"
 )
+# The time limit for a request to the server.
+REQUEST_LIMIT_SECONDS = 10
 _NO_VIDEO = "record_video_dir needs ffmpeg, which the session does not have. Use page.screenshot() or context.tracing"
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1|0\.0\.0\.0")
 # Options about a process, or without an effect on a browser that runs.
 _PROCESS_OPTIONS = {
     "accept_downloads", "args", "artifacts_dir", "channel", "chromium_sandbox", "devtools", "downloads_path", "env",
     "executable_path", "firefox_user_prefs", "handle_sighup", "handle_sigint", "handle_sigterm", "headless",
-    "ignore_default_args", "slow_mo", "timeout", "traces_dir",
+    "ignore_default_args", "ignore_https_errors", "slow_mo", "timeout", "traces_dir",
 }  # fmt: skip
 
 
@@ -101,18 +104,35 @@ class SharedBrowser:
 
         def launch(own, **options):
             shared._check(own, "launch", options)
+            if _ignores_certificates(options):
+                shared._ignore_certificates()
             return to_session(own, options)
 
         def launch_persistent_context(own, user_data_dir=None, **options):
             shared._check(own, "launch_persistent_context", options)
-            return to_session(own, options).contexts[0]
+            ignores = _ignores_certificates(options)
+            if ignores:
+                shared._ignore_certificates()
+            return default_context(to_session(own, options), ignores)
 
         async def launch_async(own, **options):
-            return await launch(own, **options)
+            shared._check(own, "launch", options)
+            if _ignores_certificates(options):
+                await asyncio.to_thread(shared._ignore_certificates)
+            return await to_session(own, options)
 
         async def launch_persistent_context_async(own, user_data_dir=None, **options):
             shared._check(own, "launch_persistent_context", options)
-            return (await to_session(own, options)).contexts[0]
+            ignores = _ignores_certificates(options)
+            if ignores:
+                await asyncio.to_thread(shared._ignore_certificates)
+            return default_context(await to_session(own, options), ignores)
+
+        def default_context(browser, ignores):
+            context = browser.contexts[0]
+            if ignores:
+                _ignore_in_requests(context.request)
+            return context
 
         def over_cdp(own, endpoint_url=None, **options):
             if shared._is_session_address(endpoint_url):
@@ -147,6 +167,25 @@ class SharedBrowser:
         except ValueError:
             return False
 
+    def _ignore_certificates(self):
+        """Makes the browser ignore certificate errors until the session ends.
+
+        Its default context, which is the one of a launched browser, has no such option.
+        """
+        if not self.endpoint:
+            return  # connecting reports it
+        from http.client import HTTPConnection
+
+        url = urllib.parse.urlsplit(self.endpoint)
+        server = HTTPConnection(url.hostname, url.port, timeout=REQUEST_LIMIT_SECONDS)
+        try:
+            server.request("POST", f"{url.path}/ignore-certificate-errors?{url.query}", headers={"Content-Length": "0"})
+            status = server.getresponse().status
+        finally:
+            server.close()
+        if status != 204:
+            raise RuntimeError(f"cannot ignore certificate errors: the server answered with status {status}")
+
     def _check(self, own, method, options):
         if own.name != "chromium":
             from playwright.async_api import Error
@@ -156,6 +195,24 @@ class SharedBrowser:
         if ignored:
             names = ", ".join(ignored)
             self._report(f"chromium.{method}() connected to the session's browser, without the options {names}\n")
+
+
+def _ignores_certificates(options):
+    """Returns whether options turn the check of certificates off."""
+    return bool(options.get("ignore_https_errors")) or "--ignore-certificate-errors" in (options.get("args") or ())
+
+
+def _ignore_in_requests(requests):
+    """Makes requests of a context ignore certificates. Relies on the method that all of them call."""
+    requests = requests._impl_obj
+    fetch = requests._inner_fetch
+
+    async def fetch_from_any(**options):
+        if options.get("ignore_https_errors") is None:
+            options["ignore_https_errors"] = True
+        return await fetch(**options)
+
+    requests._inner_fetch = fetch_from_any
 
 
 @functools.cache

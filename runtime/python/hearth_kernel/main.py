@@ -21,6 +21,7 @@ from hearth_kernel.cells import Cells, ParseFailure
 from hearth_kernel.deadline import Deadline
 from hearth_kernel.exit_functions import ExitFunctions
 from hearth_kernel.pending import PendingCalls
+from hearth_kernel.signals import Signals
 
 DEFAULT_LIMIT_BYTES = 10 << 20
 # Code that uses what most code uses, so that the first run of a client is fast. It leaves nothing
@@ -37,6 +38,7 @@ class Kernel:
         self._loop = loop
         self._pid = _getpid()
         self.write_error, self._flush = streams.install()
+        errors.hide_kernel()
         self._waiting = []
         self._binding = None
         # All cells share one context, so that settings such as decimal's precision last.
@@ -59,6 +61,7 @@ class Kernel:
         playwright = await driver.start(process)
         self._cells = Cells()
         self._exit_functions = ExitFunctions(self._cells.names, self.write_error)
+        Signals(self._cells.names, self.exits, self._report_handler)
         shared = launch.SharedBrowser(self.write_error)
         shared.share_async_api()
         loop, hub = self._loop, getcurrent()
@@ -74,7 +77,6 @@ class Kernel:
         self._pending.install()
         self._binding = Binding(self._cells.names, playwright, shared)
         self._open_paths()
-        errors.hide_kernel_lines()
         self._channel.send({"op": "ready"})
         for frame in self._waiting:
             self._serve(frame)
@@ -214,6 +216,13 @@ class Kernel:
             line += f" {hint}"
         self.write_error(trace)
         return line
+
+    def _report_handler(self, error):
+        """Prints an exception of a signal handler that no code of a cell can get."""
+        if isinstance(error, SystemExit):
+            self.exits.report_ignored(error, "a signal handler called it between calls")
+        else:
+            self.write_error(f"Exception in a signal handler\n{errors.trace_of(error)}")
 
     def report_late(self, _loop, context):
         """Prints asyncio's report about a failed task or callback that nothing awaits."""

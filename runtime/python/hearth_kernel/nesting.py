@@ -8,14 +8,18 @@ Independent of frames and the browser.
 """
 
 import asyncio
+import functools
 import inspect
-import sys
 
 from greenlet import getcurrent, greenlet
 
 
 class _Cell(greenlet):
     """The greenlet of a cell. Its parent drives it."""
+
+
+# An error that a cell must get where it waits, instead of what it waits for.
+_interruption = None
 
 
 class _Passed:
@@ -53,6 +57,27 @@ async def wait_until_done(future):
         future.remove_done_callback(wake)
 
 
+def interrupt(task, error):
+    """Raises `error` in the cell that `task` runs and that waits. Cancels what the cell waits for.
+
+    Returns whether the cell gets it: it can get only one at a time.
+    """
+    global _interruption
+    if _interruption is not None:
+        return False
+    _interruption = error
+    task.cancel()
+    return True
+
+
+def _take_interruption():
+    global _interruption
+    taken, _interruption = _interruption, None
+    if taken is not None:
+        asyncio.current_task().uncancel()
+    return taken
+
+
 async def run_as_cell(function):
     """Calls `function` in the greenlet of a new cell and returns its result.
 
@@ -63,13 +88,21 @@ async def run_as_cell(function):
     # Context variables that the cell sets are those of the task that drives it.
     cell.gr_context = driver.gr_context
     waited = cell.switch()
-    while not cell.dead:
-        try:
-            value = await waited
-        except BaseException:
-            waited = cell.throw(*sys.exc_info())
-        else:
-            waited = cell.switch(value)
+    value = error = None
+    try:
+        while not cell.dead:
+            try:
+                value, error = await waited, None
+            except BaseException as raised:
+                error = raised
+            # What the cell waits for may have ended in spite of its cancellation.
+            error = _take_interruption() or error
+            if error is None:
+                waited = cell.switch(value)
+            else:
+                waited = cell.throw(type(error), error, error.__traceback__)
+    finally:
+        value = error = None  # its traceback refers to this frame
     return waited
 
 
@@ -133,6 +166,7 @@ def install(loop):
     runner = asyncio.Runner
     runner_init, runner_run, runner_close = runner._lazy_init, runner.run, runner.close
 
+    @functools.wraps(run)
     def run_in_cell(main, **options):
         if not is_in_cell():
             return run(main, **options)
@@ -140,6 +174,7 @@ def install(loop):
             raise ValueError(f"a coroutine was expected, got {main!r}")
         return wait_for(main)
 
+    @functools.wraps(new_event_loop)
     def loop_in_cell():
         return loop if is_in_cell() else new_event_loop()
 

@@ -1,7 +1,9 @@
 //! Certificates that are not checked: by the setting, by Playwright's option, and by the flag of
 //! agent-browser.
 
-use hearth_test_support::{Session, TestServer};
+use std::process::Command;
+
+use hearth_test_support::{Session, TestServer, repository};
 use serde_json::json;
 
 use super::https_site::Authority;
@@ -137,4 +139,114 @@ subprocess.run(['agent-browser', '--ignore-https-errors', 'open', 'URL'], captur
         }
         server.stop().await;
     }
+}
+
+/// Scripts that launch a browser without the check of certificates. Those of the first kind also
+/// print the body of a request.
+const NODE_PERSISTENT: &str = "import { chromium } from 'playwright';
+const own = await chromium.launchPersistentContext('/tmp/data', { ignoreHTTPSErrors: true });
+const tab = await own.newPage();
+await tab.goto('URL');
+console.log(await tab.title(), await (await own.request.get('URL')).text());
+await own.close();";
+
+const NODE_ARGUMENT: &str = "import { chromium } from 'playwright';
+const own = await chromium.launch({ args: ['--ignore-certificate-errors'] });
+const tab = await own.newPage();
+await tab.goto('URL');
+console.log(await tab.title());
+await own.close();";
+
+const PYTHON_ASYNC: &str = "import asyncio
+from playwright.async_api import async_playwright
+async def main():
+    async with async_playwright() as p:
+        own = await p.chromium.launch_persistent_context('/tmp/data', ignore_https_errors=True)
+        tab = await own.new_page()
+        await tab.goto('URL')
+        print(await tab.title(), await (await tab.request.get('URL')).text())
+        await own.close()
+asyncio.run(main())";
+
+const PYTHON_SYNC: &str = "from playwright.sync_api import sync_playwright
+with sync_playwright() as p:
+    own = p.chromium.launch_persistent_context('/tmp/data', ignore_https_errors=True)
+    tab = own.new_page()
+    tab.goto('URL')
+    print(tab.title(), own.request.get('URL').text())
+    own.close()";
+
+const PYTHON_ARGUMENT: &str = "from playwright.sync_api import sync_playwright
+with sync_playwright() as p:
+    own = p.chromium.launch(args=['--ignore-certificate-errors'])
+    tab = own.new_page()
+    tab.goto('URL')
+    print(tab.title())
+    own.close()";
+
+#[tokio::test]
+async fn the_options_of_a_launch_apply_to_the_sessions_browser() {
+    let authority = Authority::new();
+    let site = authority.self_signed_site();
+    let server = TestServer::start().await;
+    for (language, text) in [
+        ("node", NODE_PERSISTENT),
+        ("node", NODE_ARGUMENT),
+        ("python", PYTHON_ASYNC),
+        ("python", PYTHON_SYNC),
+        ("python", PYTHON_ARGUMENT),
+    ] {
+        let session = server.session().await.with_long_timeout();
+        let without = text
+            .replace("true });", "false });")
+            .replace("errors=True", "errors=False")
+            .replace("--ignore", "--x");
+        assert_rejects(&session, language, &without, &site.url()).await;
+        assert_gets(&session, language, text, &site.url()).await;
+        session.delete().await;
+        let session = server.session().await.with_long_timeout();
+        let (program, file) = match language {
+            "node" => ("node", "script.mjs"),
+            _ => ("python3", "script.py"),
+        };
+        let script = format!("cat >{file} <<'EOF'\n{text}\nEOF\n{program} {file}");
+        let told = session.bash(&script.replace("URL", &site.url())).await.ok();
+        assert!(told.stdout.starts_with("secure"), "{told:?}");
+        assert_eq!(told.stderr, "", "{script}");
+        session.delete().await;
+    }
+    server.stop().await;
+}
+
+const PUPPETEER: &str = "const puppeteer = require('puppeteer-core');
+const own = await puppeteer.launch({ acceptInsecureCerts: true });
+const tab = await own.newPage();
+await tab.goto('URL');
+console.log(await tab.title());
+await own.close();";
+
+#[tokio::test]
+async fn the_option_of_puppeteer_applies_to_the_sessions_browser() {
+    let authority = Authority::new();
+    let site = authority.self_signed_site();
+    let server = TestServer::start().await;
+    let session = server.session().await.with_long_timeout();
+    let dir = session.bash("pwd").await.ok().result;
+    let copied = Command::new("cp")
+        .args(["-r", "--no-preserve=mode"])
+        .arg(repository().join("tests/clients/node_modules"))
+        .arg(&dir)
+        .status();
+    assert!(copied.expect("cp").success(), "run: make setup-tests");
+    // The server can only remove what belongs to the user of the session.
+    let owned = Command::new("chown")
+        .args(["-R", "--reference", &dir, &format!("{dir}/node_modules")])
+        .status();
+    assert!(owned.expect("chown").success());
+    let without = PUPPETEER.replace("true", "false");
+    let without = format!("{{ {without} }}");
+    assert_rejects(&session, "node", &without, &site.url()).await;
+    let with = format!("{{ {PUPPETEER} }}");
+    assert_gets(&session, "node", &with, &site.url()).await;
+    server.stop().await;
 }

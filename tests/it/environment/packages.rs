@@ -1,7 +1,7 @@
 //! Packages that a session installs are added to the installed libraries. The packages are built
 //! here and installed without an index, so an attempt to fetch another package fails.
 
-use hearth_test_support::{Session, TestServer};
+use hearth_test_support::{Session, TestServer, repository};
 
 /// Defines `build`, a shell function that makes a wheel: name, version, requirement.
 const BUILD: &str = r#"build() { python3 - "$@" <<'EOF'
@@ -122,5 +122,52 @@ ls"#;
         "fresh 99\nfunction\nfunction\ndayjs 99\ndayjs 99\nfunction\ntool 99\n\
          dayjs.tgz\nfresh.tgz\nnode_modules\npackage-lock.json\npackage.json\ntool.tgz"
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn npm_does_not_install_what_is_present() {
+    let server = TestServer::start().await;
+    let session = server.session().await.with_long_timeout();
+    let code = r#"
+mkdir package
+echo '{"name": "fresh", "version": "1.0.0"}' >package/package.json
+tar -czf fresh.tgz package && rm -r package
+npm install cheerio
+npm i -D dayjs@^1 playwright zod --silent
+ls
+npm install --silent --offline cheerio ./fresh.tgz
+ls node_modules
+for other in dayjs@1.0.0 dayjs@latest left-pad; do
+    npm install --silent --offline --loglevel=silent $other 2>&1 || echo "failed $other"
+done
+npm install --silent --offline 2>&1 && npm ci --silent --offline 2>&1 && ls node_modules"#;
+    let execution = session.bash(code).await.ok();
+    let installed = |name: &str| {
+        let path = format!("runtime/.installed/node_modules/{name}/package.json");
+        let text = std::fs::read_to_string(repository().join(path)).expect("a manifest");
+        let manifest: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        format!(
+            "{name}@{}",
+            manifest["version"].as_str().expect("a version")
+        )
+    };
+    let [cheerio, dayjs, playwright, zod] =
+        ["cheerio", "dayjs", "playwright", "zod"].map(installed);
+    let skipped = "npm: already installed in every session:";
+    assert_eq!(
+        execution.stderr,
+        format!(
+            "{skipped} {cheerio}\n{skipped} {dayjs}, {playwright}, {zod}\n{skipped} {cheerio}\n"
+        )
+    );
+    assert_eq!(
+        execution.stdout,
+        "fresh.tgz\nfresh\nfailed dayjs@1.0.0\nfailed dayjs@latest\nfailed left-pad\nfresh\n"
+    );
+    // Programs of a kernel use it too.
+    let code = "require('child_process').spawnSync('npm', ['install', 'zod']).stderr.toString()";
+    let told = session.node(code).await.ok().result;
+    assert_eq!(told, format!("{skipped} {zod}\n"));
     server.stop().await;
 }

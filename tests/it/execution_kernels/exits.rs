@@ -112,6 +112,16 @@ async fn an_exit_that_has_to_end_the_process_says_that_variables_are_lost() {
             "kept = 1; setTimeout(() => process.exit(4), 20); await new Promise(() => {})",
             4,
         ),
+        (
+            "node",
+            "kept = 1; process.on('uncaughtException', () => process.exit(9)); setTimeout(() => { throw 1 }); await new Promise(() => {})",
+            9,
+        ),
+        (
+            "node",
+            "kept = 1; process.on('unhandledRejection', () => process.exit(9)); Promise.reject(1); await new Promise(() => {})",
+            9,
+        ),
         ("python", "kept = 1\nimport os\nos._exit(0)", 0),
         ("python", "kept = 1\nimport os\nos._exit(3)", 3),
         // The code has not ended, so a thread cannot end it with success.

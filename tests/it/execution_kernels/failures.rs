@@ -171,8 +171,87 @@ async fn a_signal_that_ends_the_kernel_is_128_and_its_number() {
         };
         let execution = session.run(language, &code).await.failed(exit_code);
         assert_eq!(execution.stdout, "before\n", "{language}: {signal}");
-        assert_eq!(session.run(language, "1 + 1").await.ok().result, "2");
+        let name = if language == "node" { "Node" } else { "Python" };
+        let told = format!("{signal} ended the process: the variables of {name} are lost");
+        assert_eq!(execution.stderr, format!("{told}\n"));
+        assert_eq!(execution.error(), told);
+        let next = session.run(language, "1 + 1").await.ok();
+        assert_eq!((next.result.as_str(), next.stderr.as_str()), ("2", ""));
     }
+    let crash =
+        "import ctypes, sys\nprint('unfinished', end='', file=sys.stderr)\nctypes.string_at(0)";
+    let execution = session.python(crash).await.failed(139);
+    assert_eq!(
+        execution.stderr,
+        "unfinished\nSIGSEGV ended the process: the variables of Python are lost\n"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn stacks_and_messages_contain_nothing_of_the_kernel() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let cases = [
+        ("node", "await import('./none.mjs')"),
+        (
+            "node",
+            "const load = () => import('./none.mjs'); await load()",
+        ),
+        ("node", "import { nothing } from 'node:fs'"),
+        ("node", "import nothing from 'nothing'"),
+        ("node", "require('./none')"),
+        ("node", "import('node:fs').then().nothing()"),
+        ("node", "import.meta.nothing()"),
+        (
+            "node",
+            "console.error(new Error('x').stack); throw `${() => import('x')} ${() => import.meta}`",
+        ),
+        (
+            "node",
+            "await page.evaluate(async () => { await import('data:text/javascript,throw 5') })",
+        ),
+        (
+            "python",
+            "import traceback\ntraceback.print_stack()\nasync def main():\n    1 / 0\nimport asyncio\n\
+             try:\n    asyncio.run(main())\nexcept ZeroDivisionError:\n    traceback.print_exc()\nasyncio.run(main())",
+        ),
+        (
+            "python",
+            "import threading\nthread = threading.Thread(target=lambda: asyncio.run(main()))\nthread.start()\nthread.join()\n1 / 0",
+        ),
+        (
+            "python",
+            "import logging\ntry:\n    asyncio.get_running_loop().run_until_complete(main())\nexcept ZeroDivisionError:\n    \
+             logging.exception('logged', stack_info=True)\n    raise",
+        ),
+        (
+            "python",
+            "from playwright.sync_api import sync_playwright\nwith sync_playwright() as own:\n    try:\n        \
+             own.chromium.launch().new_page().click('#never', timeout=10)\n    except Exception:\n        traceback.print_exc()\n        raise",
+        ),
+        ("bash", "set -x\nmissing_command\nfalse ("),
+    ];
+    for (language, code) in cases {
+        let execution = session.run(language, code).await;
+        assert_ne!(execution.exit_code, 0, "{code}");
+        let told = format!("{}{}", execution.stderr, execution.error());
+        for internal in ["__hearth", "hearth_kernel", "runtime/node", "hearth.js"] {
+            assert!(!told.contains(internal), "{code}: {told}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_function_with_an_import_runs_in_a_page() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let code =
+        "const load = async () => (await import('data:text/javascript,export default 5')).default;
+        [await load(), await page.evaluate(load), `${load}`.includes('await import(')]";
+    let shown = session.node(code).await.ok().json();
+    assert_eq!(shown, json!([5, 5, true]));
     server.stop().await;
 }
 

@@ -8,6 +8,7 @@ mod failures;
 mod language_hints;
 mod launches;
 mod scripts;
+mod signals;
 mod timeouts;
 mod values;
 

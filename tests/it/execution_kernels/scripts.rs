@@ -49,6 +49,18 @@ async fn a_final_promise_or_coroutine_is_awaited_and_its_value_is_the_result() {
             "end",
         ),
         ("node", "try { main() } finally { }", "end\n", "end"),
+        (
+            "python",
+            "async def main():\n    await page.title()\n    print('end')\nif __name__ == '__main__':\n    main()",
+            "end\n",
+            "end",
+        ),
+        (
+            "python",
+            "if not main:\n    return\nelif main:\n    if True:\n        main()",
+            "end\n",
+            "end",
+        ),
         ("node", "void main();", "end\n", "end"),
         // An assignment is not awaited, and neither is a declaration.
         (

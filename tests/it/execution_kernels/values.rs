@@ -238,6 +238,13 @@ async fn bytes_are_base64_also_inside_of_other_values() {
             "{('tuple', 'key'): ['Ynl0ZXM='], 'ratio': nan}",
         ),
         ("python", "{b'bytes'}", "{'Ynl0ZXM='}"),
+        ("python", "(b'bytes', [1])", "[\"Ynl0ZXM=\",[1]]"),
+        ("python", "{'deep': ({b'a'},)}", "{'deep': ({'YQ=='},)}"),
+        (
+            "node",
+            "[[Buffer.from('a')], new Set([Buffer.from('a')])]",
+            "[ [ 'YQ==' ], Set(1) { 'YQ==' } ]",
+        ),
         (
             "python",
             "circle = [b'bytes', (1,)]\ncircle.append((circle,))\ncircle",

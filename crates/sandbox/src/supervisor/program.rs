@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 /// A program to start with [`Launcher::start`](crate::Launcher::start).
 #[derive(Debug)]
 pub struct Program {
@@ -42,5 +44,14 @@ impl Exit {
             Exit::Signal(signal) => 128 + signal,
             Exit::Lost => 137,
         }
+    }
+
+    /// Returns the name of the signal that ended the program, such as `SIGKILL`.
+    pub fn signal(self) -> Option<String> {
+        let Exit::Signal(number) = self else {
+            return None;
+        };
+        let known = Signal::try_from(number).map(|signal| signal.as_str().to_owned());
+        Some(known.unwrap_or_else(|_| format!("signal {number}")))
     }
 }

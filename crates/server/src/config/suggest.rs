@@ -5,10 +5,11 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, Command};
+use clap::{Arg, Args, Command};
 
 use super::destinations::{destinations, has_new_port};
 use super::number::{bounds_of, closest_number};
+use super::settings::Config;
 use super::sites::{https_sites, origin_list, origins};
 
 /// The prefix of all variables.
@@ -39,6 +40,16 @@ const EXAMPLES: [(&str, &str); 8] = [
 /// from the command line.
 pub(super) fn suggest_value(setting: &Arg, value: &str, is_flag: bool) -> Option<String> {
     let flag = setting.get_long()?;
+    if flag == "egress"
+        && let Some(list) = allow_list(value)
+    {
+        let name = if is_flag {
+            "--egress-allow"
+        } else {
+            "HEARTH_EGRESS_ALLOW"
+        };
+        return Some(format!("set {name}={}", quoted(&list)));
+    }
     let name = match setting.get_env() {
         Some(variable) if !is_flag => variable.to_string_lossy().into_owned(),
         _ => format!("--{flag}"),
@@ -68,9 +79,19 @@ pub(super) fn suggest_value(setting: &Arg, value: &str, is_flag: bool) -> Option
     example.map(|(_, example)| format!("set {name} to a value such as {example}"))
 }
 
+/// Returns the list of destinations that `value` is, instead of a mode of egress.
+fn allow_list(value: &str) -> Option<String> {
+    let list = destinations(unquoted(value));
+    let command = Config::augment_args(Command::new("serve"));
+    let setting = command
+        .get_arguments()
+        .find(|setting| setting.get_long() == Some("egress-allow"))?;
+    (value.contains([':', '.']) && is_usable(setting, &list)).then_some(list)
+}
+
 /// Returns the known variable whose name is close to `name`.
 pub(super) fn suggest_name(name: &str, known: &[&str]) -> Option<String> {
-    let word = name.strip_prefix(PREFIX)?;
+    let word = name.strip_prefix(PREFIX).filter(|word| !word.is_empty())?;
     if let Some((_, name)) = OTHER_NAMES.iter().find(|(other, _)| *other == word) {
         return Some(format!("{PREFIX}{name}"));
     }
@@ -78,12 +99,37 @@ pub(super) fn suggest_name(name: &str, known: &[&str]) -> Option<String> {
     if let Some(name) = known.iter().find(|name| name.ends_with(&end)) {
         return Some((*name).to_owned());
     }
+    if let Some(name) = longer(name, known).or_else(|| shorter(name, known)) {
+        return Some(name.to_owned());
+    }
     // The words of a name may be in another order.
     let sorted: Vec<String> = known.iter().map(|name| sorted_words(name)).collect();
     let sorted: Vec<&str> = sorted.iter().map(String::as_str).collect();
     let close = closest(&sorted_words(name), &sorted)?;
     let at = sorted.iter().position(|name| *name == close)?;
     Some(known[at].to_owned())
+}
+
+/// Returns the variable that begins with all letters of `name`, such as a name without its unit. Of
+/// several, returns the most similar one. Underscores may be missing or surplus.
+fn longer<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let letters = name.replace('_', "");
+    let longer = |other: &&&str| other.replace('_', "").starts_with(&letters);
+    let found: Vec<&str> = known.iter().filter(longer).copied().collect();
+    let similar = closest(name, &found);
+    let named = |other: &&&str| Some(**other) == similar.as_deref();
+    found.iter().find(named).or(found.first()).copied()
+}
+
+/// Returns the longest variable with at least two words that is the beginning of `name`.
+fn shorter<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let letters = name.replace('_', "");
+    let is_beginning = |other: &&&str| {
+        let words = other.strip_prefix(PREFIX).unwrap_or(other);
+        words.contains('_') && letters.starts_with(&other.replace('_', ""))
+    };
+    let found = known.iter().filter(is_beginning);
+    found.max_by_key(|other| other.len()).copied()
 }
 
 /// Returns the words of a variable in alphabetical order, without the prefix.
@@ -249,10 +295,7 @@ fn log_filter(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Args;
-
     use super::super::describe::with_bounds;
-    use super::super::settings::Config;
     use super::*;
 
     fn setting(flag: &str) -> Arg {
@@ -268,6 +311,11 @@ mod tests {
         for (flag, value, expected) in [
             ("listen", "3010", "HEARTH_LISTEN=127.0.0.1:3010"),
             ("listen", ":8080", "HEARTH_LISTEN=127.0.0.1:8080"),
+            (
+                "egress",
+                "localhost:3000",
+                "HEARTH_EGRESS_ALLOW=localhost:3000",
+            ),
             ("listen", "0.0.0.0", "HEARTH_LISTEN=0.0.0.0:3010"),
             ("listen", "::1", "HEARTH_LISTEN=[::1]:3010"),
             (
@@ -413,6 +461,12 @@ mod tests {
             "MAX_SESSIONS",
             "API_KEYS",
             "MAX_TABS",
+            "EGRESS",
+            "EGRESS_ALLOW",
+            "EGRESS_ALLOW_METADATA",
+            "SESSION_MEMORY_MB",
+            "MIN_FREE_DISK_MB",
+            "MIN_FREE_MEMORY_MB",
         ];
         let known = known.map(|name| format!("{PREFIX}{name}"));
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -424,10 +478,21 @@ mod tests {
             ("KEYS", Some("API_KEYS")),
             ("SESSIONS_MAX", Some("MAX_SESSIONS")),
             ("LOG_LEVEL", Some("LOG")),
+            ("MAX_SESSION_S", Some("MAX_SESSIONS")),
+            ("MAXTABS", Some("MAX_TABS")),
+            ("SESSION_MEMORY", Some("SESSION_MEMORY_MB")),
+            ("MIN_FREE_MEM", Some("MIN_FREE_MEMORY_MB")),
+            ("EGRESS_ALLOW_LIST", Some("EGRESS_ALLOW")),
+            ("EGRESS_ALLOWED", Some("EGRESS_ALLOW")),
+            ("EGRESS_ALOW", Some("EGRESS_ALLOW")),
+            ("EGRESS_A", Some("EGRESS_ALLOW")),
+            ("MAX_SESSIONS_TOTAL", Some("MAX_SESSIONS")),
             ("QUUX", None),
+            ("", None),
         ] {
             let close = suggest_name(&format!("{PREFIX}{name}"), &known);
-            assert_eq!(close, expected.map(|name| format!("{PREFIX}{name}")));
+            let expected = expected.map(|name| format!("{PREFIX}{name}"));
+            assert_eq!(close, expected, "{name}");
         }
     }
 }

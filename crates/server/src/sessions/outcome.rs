@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hearth_contract::{
-    DestroyedReason, ExecuteResponse, ExecuteResult, KillReport, Language, OpenDialog,
+    DestroyedReason, EndReport, ExecuteResponse, ExecuteResult, KillReport, Language, OpenDialog,
 };
 use hearth_runner::{Ended, Interruption, Outcome};
 use hearth_sandbox::Exit;
@@ -88,6 +88,14 @@ pub(super) fn is_timeout(ended: &Ended) -> bool {
     error.starts_with("TimeoutError")
 }
 
+/// Appends a line to a text that may end within a line.
+fn push_line(text: &mut String, line: &str) {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(line);
+}
+
 /// Turns an outcome into the response.
 pub(super) fn plan_response(
     mut outcome: Outcome,
@@ -96,6 +104,15 @@ pub(super) fn plan_response(
     if is_timeout(&outcome.ended) {
         let dialogs = OpenDialog::describe_open(&circumstances.dialogs);
         outcome.stderr.push_str(&dialogs);
+    }
+    if let Ended::Exited(exit) = &outcome.ended
+        && let Some(signal) = exit.signal()
+    {
+        let report = EndReport {
+            language: circumstances.language,
+            cause: &signal,
+        };
+        push_line(&mut outcome.stderr, &report.to_string());
     }
     let (value, exit_code, error, killed) = match outcome.ended {
         Ended::Cell {
