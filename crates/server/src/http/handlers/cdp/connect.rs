@@ -106,10 +106,9 @@ pub(crate) async fn start_agent(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Makes the browser ignore certificate errors. Launches with such an option request it,
-/// because the default context of a running browser has no such option. The
-/// `agent-browser` command requests it for `--ignore-https-errors`, because the daemon ignores this
-/// option when it connects to a browser.
+/// Makes the browser ignore certificate errors. Launches with such an option request it, because the
+/// default context of a running browser has no such option. The `agent-browser` command requests it
+/// for `--ignore-https-errors`, because the daemon ignores this option when it connects to a browser.
 pub(crate) async fn ignore_certificate_errors(
     Extension(access): Extension<Arc<ProgramAccess>>,
     request: CdpRequest,
