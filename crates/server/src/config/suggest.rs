@@ -114,8 +114,8 @@ pub(super) fn suggest_name(name: &str, known: &[&str]) -> Option<String> {
 /// several, returns the most similar one. Underscores may be missing or surplus.
 fn longer<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let letters = name.replace('_', "");
-    let longer = |other: &&&str| other.replace('_', "").starts_with(&letters);
-    let found: Vec<&str> = known.iter().filter(longer).copied().collect();
+    let is_longer = |other: &&&str| other.replace('_', "").starts_with(&letters);
+    let found: Vec<&str> = known.iter().filter(is_longer).copied().collect();
     let similar = closest(name, &found);
     let named = |other: &&&str| Some(**other) == similar.as_deref();
     found.iter().find(named).or(found.first()).copied()
