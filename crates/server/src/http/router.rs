@@ -127,7 +127,7 @@ fn api_routes(prefix: &str) -> Router<AppState> {
 pub(crate) fn internal(state: AppState) -> Router {
     Router::new()
         .merge(program_routes("/cdp"))
-        // Programs that start when a client has the session know its id. The token suffices.
+        // Programs that start when a client has the session know its id.
         .merge(program_routes("/cdp/{id}"))
         .with_state(state)
 }

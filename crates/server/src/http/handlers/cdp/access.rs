@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -24,16 +24,20 @@ pub(crate) struct CdpRequest {
     query: String,
     pub(super) asks_for_version: bool,
     headers: HeaderMap,
+    /// The session that the path names, if it has no other parameter.
+    session: Option<String>,
 }
 
-impl<S: Sync> FromRequestParts<S> for CdpRequest {
+impl<S: Send + Sync> FromRequestParts<S> for CdpRequest {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<CdpRequest, Infallible> {
-        Ok(CdpRequest::new(
-            parts.uri.query().unwrap_or_default(),
-            parts.headers.clone(),
-        ))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<CdpRequest, Infallible> {
+        let named = Path::<String>::from_request_parts(parts, state).await.ok();
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(CdpRequest {
+            session: named.map(|Path(id)| id),
+            ..CdpRequest::new(query, parts.headers.clone())
+        })
     }
 }
 
@@ -47,6 +51,7 @@ impl CdpRequest {
             query: without_path.unwrap_or(query).to_owned(),
             asks_for_version: without_path.is_some(),
             headers,
+            session: None,
         }
     }
 
@@ -66,12 +71,16 @@ impl CdpRequest {
             .ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))
     }
 
-    /// Checks that the request has the token of a session's own programs.
+    /// Checks that the request has the token of a session's own programs. If its path names a
+    /// session, that must be theirs.
     pub(super) fn authorize_program(&self, access: &ProgramAccess) -> Result<(), ApiError> {
-        if !access.token().matches(self.required_token()?) {
+        let has_token = access.token().matches(self.required_token()?);
+        let session = access.session();
+        let own_id = session.as_ref().map(|session| session.id().to_string());
+        if !has_token || (self.session.is_some() && self.session != own_id) {
             return Err(ApiError::Unauthorized(ErrorBody::invalid_token()));
         }
-        if let Some(session) = access.session() {
+        if let Some(session) = session {
             record_team(session.team());
         }
         Ok(())
