@@ -52,7 +52,7 @@ async fn assert_no_cache_in_programs(session: &Session) {
     let own = "'NODE_COMPILE_CACHE' in process.env";
     assert_eq!(session.node(own).await.ok().result, "false");
     let own = "import os\n'NODE_COMPILE_CACHE' in os.environ";
-    assert_eq!(session.python(own).await.ok().result, "False");
+    assert_eq!(session.python(own).await.ok().result, "false");
 }
 
 #[tokio::test]
