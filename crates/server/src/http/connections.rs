@@ -2,7 +2,8 @@
 //!
 //! A connection without an authenticated request can be replaced. If all slots are taken, or all
 //! slots of one client address, the oldest replaceable connection is closed. Idle connections and
-//! unfinished requests of strangers can therefore not keep clients or health checks out.
+//! unfinished requests of unauthenticated clients can therefore not keep out others or health
+//! checks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_stranger_makes_room() {
+    fn the_oldest_unauthenticated_connection_makes_room() {
         let connections = connections(2, 2);
         let first = connections.admit(address(1)).expect("a slot");
         let second = connections.admit(address(2)).expect("a slot");

@@ -1,6 +1,6 @@
 //! A mixed load with faults: 16 clients in three teams use one server in every way, while random
-//! processes are killed or stopped, the disk fills, descriptors run low, and strangers attack the
-//! server.
+//! processes are killed or stopped, the disk fills, descriptors run low, and
+//! unauthenticated clients attack the server.
 //!
 //! The run consists of rounds of about a minute. At the end of each, all sessions are deleted, and
 //! nothing of them may be left. Meanwhile the clients check that
