@@ -16,10 +16,10 @@ use thiserror::Error;
 
 /// A limit in bytes. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<Account>);
+pub struct Budget(Arc<Counter>);
 
 #[derive(Debug)]
-struct Account {
+struct Counter {
     name: &'static str,
     limit: u64,
     used: AtomicU64,
@@ -41,7 +41,7 @@ pub struct Exhausted {
 impl Budget {
     /// Creates a budget. `name` is its owner, for errors.
     pub fn new(name: &'static str, limit: u64) -> Self {
-        Self(Arc::new(Account {
+        Self(Arc::new(Counter {
             name,
             limit,
             used: AtomicU64::new(0),
@@ -53,7 +53,7 @@ impl Budget {
     /// Creates a budget whose reservations count in this one as well.
     #[must_use]
     pub fn child(&self, name: &'static str, limit: u64) -> Self {
-        Self(Arc::new(Account {
+        Self(Arc::new(Counter {
             name,
             limit,
             used: AtomicU64::new(0),
@@ -93,21 +93,21 @@ impl Budget {
     }
 
     fn add(&self, bytes: u64) -> Result<(), Exhausted> {
-        let account = &*self.0;
-        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= account.limit);
-        let added = account
+        let counter = &*self.0;
+        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= counter.limit);
+        let added = counter
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
         if added.is_err() {
-            account.denied.fetch_add(1, Ordering::Relaxed);
+            counter.denied.fetch_add(1, Ordering::Relaxed);
             return Err(Exhausted {
-                name: account.name,
-                limit: account.limit,
+                name: counter.name,
+                limit: counter.limit,
             });
         }
-        if let Some(parent) = &account.parent {
+        if let Some(parent) = &counter.parent {
             parent.add(bytes).inspect_err(|_| {
-                account.used.fetch_sub(bytes, Ordering::Relaxed);
+                counter.used.fetch_sub(bytes, Ordering::Relaxed);
             })?;
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! A queue in which the requests of one team do not delay those of another.
 //!
-//! Each team has its own line. Only the first request of each line competes for the next turn, so
-//! that waiting teams get turns alternately, however many requests one of them sends. A line has
-//! a maximum length. All clients of a server without keys are one team.
+//! Each team has its own queue. Only the first request of each team competes for the next turn, so
+//! that waiting teams get turns alternately, however many requests one of them sends. The queue of
+//! a team has a maximum length. All clients of a server without keys are one team.
 //!
 //! `http/state.rs` has these queues:
 //!
@@ -28,15 +28,15 @@ use crate::team::Team;
 pub(crate) struct FairQueue {
     turns: Arc<Semaphore>,
     max_waiting: usize,
-    /// One line for each team that has used the queue, and so at most one for each key.
-    lines: Mutex<HashMap<Team, Arc<Line>>>,
+    /// One queue for each team that has waited, and so at most one for each key.
+    teams: Mutex<HashMap<Team, Arc<TeamQueue>>>,
 }
 
 /// The waiting requests of one team.
 #[derive(Debug)]
-struct Line {
-    /// The free places.
-    places: Semaphore,
+struct TeamQueue {
+    /// One permit for each request that may wait.
+    permits: Semaphore,
     /// Held by the first request, which competes with those of other teams.
     front: Semaphore,
 }
@@ -44,7 +44,7 @@ struct Line {
 /// The error of a team that has the maximum number of waiting requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{0} requests of the team wait")]
-pub(crate) struct LineFull(pub usize);
+pub(crate) struct TeamQueueFull(pub usize);
 
 impl FairQueue {
     /// Creates a queue that grants `max_turns` at a time, for which at most `max_waiting` requests
@@ -53,30 +53,30 @@ impl FairQueue {
         FairQueue {
             turns: Arc::new(Semaphore::new(max_turns)),
             max_waiting,
-            lines: Mutex::default(),
+            teams: Mutex::default(),
         }
     }
 
-    /// Waits for a turn. Dropping the future leaves the line.
-    pub async fn wait(&self, team: &Team) -> Result<OwnedSemaphorePermit, LineFull> {
-        let full = LineFull(self.max_waiting);
-        let line = self.line_of(team);
-        let _place = line.places.try_acquire().map_err(|_| full)?;
+    /// Waits for a turn. Dropping the future leaves the queue.
+    pub async fn wait(&self, team: &Team) -> Result<OwnedSemaphorePermit, TeamQueueFull> {
+        let full = TeamQueueFull(self.max_waiting);
+        let queue = self.queue_of(team);
+        let _permit = queue.permits.try_acquire().map_err(|_| full)?;
         // Only closed semaphores fail below, and these are never closed.
-        let _front = line.front.acquire().await.map_err(|_| full)?;
+        let _front = queue.front.acquire().await.map_err(|_| full)?;
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         turn.map_err(|_| full)
     }
 
-    fn line_of(&self, team: &Team) -> Arc<Line> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = lines.entry(Team::clone(team)).or_insert_with(|| {
-            Arc::new(Line {
-                places: Semaphore::new(self.max_waiting),
+    fn queue_of(&self, team: &Team) -> Arc<TeamQueue> {
+        let mut teams = self.teams.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = teams.entry(Team::clone(team)).or_insert_with(|| {
+            Arc::new(TeamQueue {
+                permits: Semaphore::new(self.max_waiting),
                 front: Semaphore::new(1),
             })
         });
-        Arc::clone(line)
+        Arc::clone(queue)
     }
 }
 
@@ -100,9 +100,9 @@ mod tests {
         let (one, other) = teams();
         let order = Mutex::new(Vec::new());
         let request = async |team: &Team| {
-            let turn = queue.wait(team).await.expect("a place");
+            let turn = queue.wait(team).await.expect("a turn");
             order.lock().expect("no panic").push(team.to_string());
-            // The next requests come to the front of their lines.
+            // The next requests come to the front of their queues.
             for _ in 0..8 {
                 yield_now().await;
             }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_line_of_one_team_does_not_fill_that_of_another() {
+    async fn the_queue_of_one_team_does_not_fill_that_of_another() {
         let queue = FairQueue::new(1, 2);
         let (one, other) = teams();
         let held = queue.wait(&one).await.expect("a turn is free");
@@ -135,11 +135,11 @@ mod tests {
             last
         };
         let results = join!(biased; wait(&one), wait(&one), last, wait(&other));
-        assert_eq!(results, (Ok(()), Ok(()), Err(LineFull(2)), Ok(())));
+        assert_eq!(results, (Ok(()), Ok(()), Err(TeamQueueFull(2)), Ok(())));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_gives_up_leaves_its_line() {
+    async fn a_request_that_gives_up_leaves_its_queue() {
         let queue = FairQueue::new(1, 1);
         let (one, other) = teams();
         let held = queue.wait(&other).await.expect("a turn is free");

@@ -9,7 +9,7 @@ use super::certificate_actions::CERTIFICATE_ERROR;
 use super::dialogs::Effects;
 use super::failed_loads::LOADING_FAILED;
 use super::limits::Progress;
-use super::page_settings::Restored;
+use super::page_settings::RestoreCommand;
 use super::pending::OrphanedCall;
 use super::routes::{EventRoute, Opened};
 use super::{Broker, NO_SESSION_MESSAGE, State};
@@ -74,7 +74,7 @@ fn read<'a, T: Deserialize<'a>>(message: &BrowserMessage<'a>) -> Option<T> {
 struct EventEffects {
     orphaned: Vec<OrphanedCall>,
     dialogs: Effects,
-    restored: Vec<Restored>,
+    restored: Vec<RestoreCommand>,
 }
 
 /// The decision about a client's event.

@@ -186,7 +186,7 @@ impl Broker {
             None => Err(text),
         };
         drop(state);
-        self.note_delay(delayed)
+        self.record_delay(delayed)
     }
 
     /// Adds the reason to Chromium's message about a page at `url` that did not load. Returns
@@ -239,11 +239,11 @@ impl Broker {
             None => Err(text),
         };
         drop(state);
-        self.note_delay(delayed)
+        self.record_delay(delayed)
     }
 
     /// Notifies the task that ends delays. Returns a message that is not delayed.
-    fn note_delay(&self, delayed: Result<(), String>) -> Option<String> {
+    fn record_delay(&self, delayed: Result<(), String>) -> Option<String> {
         if delayed.is_ok() {
             self.delayed.notify_one();
         }

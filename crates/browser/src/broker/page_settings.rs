@@ -92,7 +92,7 @@ pub(crate) type EndedSettings = BTreeMap<Arc<str>, bool>;
 
 /// A command that sets a value again.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Restored {
+pub(crate) struct RestoreCommand {
     pub(crate) on: Arc<str>,
     pub(crate) method: Cow<'static, str>,
     pub(crate) params: String,
@@ -106,7 +106,7 @@ pub(crate) struct SettingDecision {
     /// The params for the browser, if they differ from the client's.
     pub(crate) params: Option<String>,
     /// The commands that follow the call.
-    pub(crate) restored: Vec<Restored>,
+    pub(crate) restored: Vec<RestoreCommand>,
 }
 
 /// A value that a session has set.
@@ -170,7 +170,7 @@ impl PageSettings {
     }
 
     /// Removes a value, for example because the browser rejected it or another client reset it.
-    pub(crate) fn forget(&mut self, setting: Setting) {
+    pub(crate) fn remove(&mut self, setting: Setting) {
         self.made.remove(&setting);
         if setting == Setting::Media {
             self.media.clear();
@@ -181,7 +181,7 @@ impl PageSettings {
     pub(crate) fn apply(&mut self, call: SettingCall<'_>, order: u64) -> Change {
         let text = call.params.unwrap_or("{}");
         if text.len() > MAX_BYTES {
-            self.forget(call.setting);
+            self.remove(call.setting);
             return Change::Passed;
         }
         let params = serde_json::from_str(text).unwrap_or(Value::Null);

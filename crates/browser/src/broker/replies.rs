@@ -128,7 +128,7 @@ impl Broker {
             }
             TrackedEffect::Setting(setting) => {
                 if message.error.is_some() {
-                    state.routes.forget_setting(&call.on, setting);
+                    state.routes.remove_setting(&call.on, setting);
                 }
             }
             TrackedEffect::Screenshot => {

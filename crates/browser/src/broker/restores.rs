@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::grants::Grant;
-use super::page_settings::{EndedSettings, Restored};
+use super::page_settings::{EndedSettings, RestoreCommand};
 use super::{Broker, State};
 
 impl State {
@@ -13,10 +13,10 @@ impl State {
         &mut self,
         ended: &EndedSettings,
         has_left: impl Fn(&Grant) -> bool,
-    ) -> Vec<Restored> {
+    ) -> Vec<RestoreCommand> {
         let grants = self.grants.left_by(has_left);
         let mut restored = self.routes.restore_after(ended);
-        restored.extend(grants.into_iter().map(|grant| Restored {
+        restored.extend(grants.into_iter().map(|grant| RestoreCommand {
             on: grant.on,
             method: Cow::Owned(grant.method),
             params: grant.params,
@@ -27,8 +27,8 @@ impl State {
 
 impl Broker {
     /// Sends commands on the sessions of clients, which do not get the replies.
-    pub(super) fn send_restored(&self, restored: Vec<Restored>) {
-        for Restored { on, method, params } in restored {
+    pub(super) fn send_restored(&self, restored: Vec<RestoreCommand>) {
+        for RestoreCommand { on, method, params } in restored {
             self.send_unanswered(&method, &params, &on);
         }
     }

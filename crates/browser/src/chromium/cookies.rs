@@ -1,8 +1,8 @@
 //! The parts of a browser that outlive it: cookies, and the list of files that a profile leaves
 //! out.
 //!
-//! A browser that is closed writes cookies with an expiry (`expires` is set) to its directory. It
-//! forgets session cookies, so they are read before it ends and set again in the next browser.
+//! A browser that is closed writes cookies with an expiry (`expires` is set) to its directory, but
+//! not session cookies, so they are read before it ends and set again in the next browser.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -231,7 +231,7 @@ impl Monitor {
                 Ok(WaitStatus::StillAlive) | Err(_) => break,
                 Ok(status) => {
                     if let (Some(orphans), Some(pid)) = (&mut self.orphans, status.pid()) {
-                        orphans.forget_shim(pid);
+                        orphans.remove_shim(pid);
                     }
                 }
             }

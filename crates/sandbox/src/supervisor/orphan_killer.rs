@@ -34,13 +34,13 @@ impl OrphanKiller {
         self.shims.insert(pid);
     }
 
-    /// Records that a child was reaped.
-    pub fn forget_shim(&mut self, pid: Pid) {
+    /// Removes a shim that was reaped.
+    pub fn remove_shim(&mut self, pid: Pid) {
         self.shims.remove(&pid);
     }
 
-    /// Kills every child under a user id of a session that is no shim, with its descendants. Each
-    /// of them becomes a child when its parent ends, and must be reaped.
+    /// Kills every child under a user id of a session that is not a shim, with its descendants.
+    /// Each of them becomes a child when its parent ends, and must be reaped.
     pub fn kill(&self) {
         for pid in children() {
             if !self.shims.contains(&pid) && self.is_of_session(pid) {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::exit::EXIT_CONFIG;
 use crate::config::DataDir;
-use crate::lifecycle::{Report, request_reload};
+use crate::lifecycle::{ReloadReport, request_reload};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -30,14 +30,14 @@ pub(super) fn run(options: &Options) -> ExitCode {
     });
     // Writing fails if the stream is closed.
     let (written, code) = match reported {
-        Ok(Report {
+        Ok(ReloadReport {
             is_reloaded: true,
             text,
         }) => (
             writeln!(std::io::stdout(), "settings reloaded\n{text}"),
             ExitCode::SUCCESS,
         ),
-        Ok(Report { text, .. }) => (
+        Ok(ReloadReport { text, .. }) => (
             writeln!(
                 std::io::stderr(),
                 "hearth: the server kept its settings: {text}"

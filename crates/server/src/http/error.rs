@@ -12,7 +12,7 @@ use hearth_contract::{ErrorBody, Issue, Language};
 use jiff::Timestamp;
 
 use crate::clock;
-use crate::fair_queue::LineFull;
+use crate::fair_queue::TeamQueueFull;
 use crate::profiles::ProfileError;
 use crate::request_rate::RateExceeded;
 use crate::sessions::SessionError;
@@ -64,7 +64,7 @@ pub(crate) enum ApiError {
     /// The key was used for its maximum number of requests per minute.
     RateExceeded(RateExceeded),
     /// Too many requests of the team wait in a queue that teams share.
-    TeamQueueFull(LineFull),
+    TeamQueueFull(TeamQueueFull),
     /// The disk has too little free space for another session.
     DiskFull { free_mb: u64, min_mb: u64 },
     /// Too little memory is available for another session.
@@ -200,7 +200,7 @@ impl ApiError {
             ApiError::LimitReached => ErrorBody::limit_reached(),
             ApiError::TeamLimitReached(max) => ErrorBody::team_limit_reached(max),
             ApiError::RateExceeded(exceeded) => ErrorBody::rate_exceeded(exceeded.max_per_minute),
-            ApiError::TeamQueueFull(LineFull(max)) => ErrorBody::team_queue_full(max),
+            ApiError::TeamQueueFull(TeamQueueFull(max)) => ErrorBody::team_queue_full(max),
             ApiError::DiskFull { free_mb, min_mb } => ErrorBody::disk_full(free_mb, min_mb),
             ApiError::MemoryLow {
                 available_mb,

@@ -20,5 +20,5 @@ mod signals;
 
 pub(crate) use self::address::{explain, free_neighbour};
 pub(crate) use self::prepare::{LOCK, Role, interrupted_restore, lock_data_dir, prepare};
-pub(crate) use self::reload::{Report, request_reload};
+pub(crate) use self::reload::{ReloadReport, request_reload};
 pub(crate) use self::serve::serve;

@@ -34,9 +34,9 @@ impl Accounts {
         }
     }
 
-    /// Returns the account of the user `uid` with the group `gid`.
-    pub fn account(&self, uid: u32, gid: u32) -> Account<'_> {
-        Account {
+    /// Returns the entry of the user `uid` with the group `gid`.
+    pub fn account(&self, uid: u32, gid: u32) -> UserEntry<'_> {
+        UserEntry {
             accounts: self,
             uid,
             gid,
@@ -46,13 +46,13 @@ impl Accounts {
 
 /// A user of the machine, or one that only a session's programs see.
 #[derive(Debug)]
-pub(crate) struct Account<'a> {
+pub(crate) struct UserEntry<'a> {
     accounts: &'a Accounts,
     uid: u32,
     gid: u32,
 }
 
-impl Account<'_> {
+impl UserEntry<'_> {
     /// Returns the name of the user.
     pub fn name(&self) -> &str {
         name_of(&self.accounts.passwd, self.uid).unwrap_or(NEW_NAME)
@@ -66,7 +66,7 @@ impl Account<'_> {
         dir: &Path,
         home: &Path,
     ) -> io::Result<PrivateTmp> {
-        let Account { accounts, uid, gid } = self;
+        let UserEntry { accounts, uid, gid } = self;
         let mut private_tmp = private_tmp;
         if name_of(&accounts.passwd, *uid).is_none() {
             let line = format!("{NEW_NAME}:x:{uid}:{gid}::{}:/bin/bash", home.display());

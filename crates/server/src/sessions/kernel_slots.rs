@@ -17,7 +17,7 @@ pub(super) struct KernelSlots([KernelSlot; 3]);
 #[derive(Debug)]
 pub(super) struct KernelSlot {
     turn: Arc<Semaphore>,
-    /// The free places in the queue for the turn.
+    /// One permit for each execution that may wait for the turn.
     queue: Semaphore,
     /// The idle kernel. `None` while an execution uses it, before the first execution, and always
     /// for bash.
@@ -75,8 +75,8 @@ impl KernelSlot {
             Err(TryAcquireError::Closed) => return Err(SessionError::Ended),
             Err(TryAcquireError::NoPermits) => {}
         }
-        let queued = self.queue.try_acquire();
-        let _place = queued.map_err(|_| SessionError::QueueFull(language))?;
+        let permit = self.queue.try_acquire();
+        let _permit = permit.map_err(|_| SessionError::QueueFull(language))?;
         match timeout_at(deadline, Arc::clone(&self.turn).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(SessionError::Ended),

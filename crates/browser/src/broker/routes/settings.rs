@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Routes;
 use crate::broker::page_settings::{
-    Change, EndedSettings, PageSettings, Restored, Setting, SettingCall, SettingDecision,
+    Change, EndedSettings, PageSettings, RestoreCommand, Setting, SettingCall, SettingDecision,
 };
 use crate::broker::send_queue::ClientId;
 
@@ -33,7 +33,7 @@ impl Routes {
             Change::Withdrawn => decision.restored = self.restore(&target, call.setting, Some(on)),
             Change::Reset => {
                 for settings in self.settings_on(&target) {
-                    settings.forget(call.setting);
+                    settings.remove(call.setting);
                 }
             }
         }
@@ -47,9 +47,9 @@ impl Routes {
     }
 
     /// Removes a value that the browser rejected.
-    pub(crate) fn forget_setting(&mut self, on: &str, setting: Setting) {
+    pub(crate) fn remove_setting(&mut self, on: &str, setting: Setting) {
         if let Some(session) = self.sessions.get_mut(on) {
-            session.settings.forget(setting);
+            session.settings.remove(setting);
         }
     }
 
@@ -65,7 +65,7 @@ impl Routes {
     }
 
     /// Returns the commands that set the values of the remaining sessions again.
-    pub(crate) fn restore_after(&self, ended: &EndedSettings) -> Vec<Restored> {
+    pub(crate) fn restore_after(&self, ended: &EndedSettings) -> Vec<RestoreCommand> {
         let mut restored = Vec::new();
         for (target, had_viewport) in ended {
             let viewport = had_viewport.then_some(Setting::Viewport);
@@ -77,7 +77,7 @@ impl Routes {
     }
 
     /// Returns the commands that set the values of a target's sessions again, except for one.
-    fn restore(&self, target: &str, setting: Setting, except: Option<&str>) -> Vec<Restored> {
+    fn restore(&self, target: &str, setting: Setting, except: Option<&str>) -> Vec<RestoreCommand> {
         let mut made: Vec<(u64, &Arc<str>, &PageSettings)> = self
             .sessions
             .iter()
@@ -91,7 +91,7 @@ impl Routes {
         if setting == Setting::Media {
             // Each session sets other features.
             let media_type = self.media_type_of(target);
-            let restored = made.into_iter().map(|(_, id, settings)| Restored {
+            let restored = made.into_iter().map(|(_, id, settings)| RestoreCommand {
                 on: Arc::clone(id),
                 method: "Emulation.setEmulatedMedia".into(),
                 params: settings.media_params(media_type),
@@ -101,7 +101,7 @@ impl Routes {
         let Some((_, id, settings)) = made.last() else {
             return Vec::new();
         };
-        let command = |method: &'static str, params: &str| Restored {
+        let command = |method: &'static str, params: &str| RestoreCommand {
             on: Arc::clone(id),
             method: method.into(),
             params: params.to_owned(),

@@ -98,7 +98,7 @@ async fn examine(options: Options, errors: Vec<ConfigError>) -> anyhow::Result<E
         .await
         .context("the data directory does not respond")?;
     let fixture = fixture.context("cannot create a directory in the data directory or in /tmp")?;
-    let mut report = Report::new(json);
+    let mut report = DoctorReport::new(json);
     let stopped = tokio::select! {
         () = check_all(&subject, &fixture, &mut report) => None,
         _ = interrupt.recv() => Some(130),
@@ -125,7 +125,7 @@ async fn bounded<T: Send + 'static>(
 }
 
 /// Runs all checks in the order of the report: requirements first, optional parts last.
-async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Report) {
+async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut DoctorReport) {
     let is_root = geteuid().is_root();
     let started = probe::run_probe(
         &fixture.sandbox.code,
@@ -206,7 +206,7 @@ async fn check_isolation(
     subject: &Subject,
     fixture: &Fixture,
     is_root: bool,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> Option<bool> {
     if fixture.isolation.level == IsolationLevel::None {
         if let Some(error) = subject.error("HEARTH_ISOLATION") {
@@ -245,7 +245,11 @@ async fn check_isolation(
 }
 
 /// Checks the data directory and the store. Returns true if a server uses them.
-async fn check_data_dir(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Report) -> bool {
+async fn check_data_dir(
+    subject: &Arc<Subject>,
+    fixture: &Fixture,
+    report: &mut DoctorReport,
+) -> bool {
     let data_dir = match subject.error("HEARTH_DATA_DIR") {
         None => subject.config.data_dir.clone(),
         Some(error) => {
@@ -308,16 +312,16 @@ async fn check_private_tmp(fixture: &Fixture, is_root: bool) -> Finding {
 
 /// The findings so far. In text format, each finding is printed when it is known; in JSON, all are
 /// printed at the end.
-struct Report {
+struct DoctorReport {
     findings: Vec<Finding>,
     is_json: bool,
     is_colored: bool,
 }
 
-impl Report {
-    fn new(is_json: bool) -> Report {
+impl DoctorReport {
+    fn new(is_json: bool) -> DoctorReport {
         let is_colored = std::io::stdout().is_terminal() && !wants_no_color();
-        Report {
+        DoctorReport {
             findings: Vec::new(),
             is_json,
             is_colored,

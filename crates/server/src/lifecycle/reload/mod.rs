@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::request::accept_requests;
-pub(crate) use self::request::{Report, request_reload};
+pub(crate) use self::request::{ReloadReport, request_reload};
 use super::services::quota_max;
 use super::setting_files::{FileStates, SettingFiles};
 use super::signals::ReloadSignals;
@@ -123,14 +123,14 @@ impl Reloader {
             Err(error) => Err(error.into()),
         };
         let report = match applied {
-            Ok(lines) => Report {
+            Ok(lines) => ReloadReport {
                 is_reloaded: true,
                 text: lines.join("\n"),
             },
             Err(error) => {
                 let text = format!("{error:#}");
                 tracing::error!(error = text, "reload failed: settings kept");
-                Report {
+                ReloadReport {
                     is_reloaded: false,
                     text: text + &ConfigError::fix_line(&error),
                 }

@@ -35,7 +35,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
+pub(crate) struct ReloadReport {
     pub is_reloaded: bool,
     /// The changes, or the error.
     pub text: String,
@@ -70,7 +70,7 @@ pub(in crate::lifecycle) fn accept_requests(lock: &File) -> io::Result<()> {
 }
 
 /// Asks the server that uses a data directory to reload, and waits for its report.
-pub(crate) async fn request_reload(data_dir: &Path) -> Result<Report, RequestError> {
+pub(crate) async fn request_reload(data_dir: &Path) -> Result<ReloadReport, RequestError> {
     let server = find_server(data_dir)?;
     let path = data_dir.join(REPORT);
     let id = || fs::metadata(&path).map(|file| (file.ino(), file.mtime(), file.mtime_nsec()));
@@ -84,7 +84,7 @@ pub(crate) async fn request_reload(data_dir: &Path) -> Result<Report, RequestErr
         if id().ok().is_some_and(|now| Some(now) != before) {
             let text = fs::read_to_string(&path);
             return text
-                .map(|text| Report::decode(&text))
+                .map(|text| ReloadReport::decode(&text))
                 .map_err(|error| RequestError::Unreadable(path, error));
         }
         if has_ended {
@@ -126,7 +126,7 @@ fn whole_file() -> libc::flock {
     }
 }
 
-impl Report {
+impl ReloadReport {
     /// Writes the report to the data directory, where its reader sees either all of it or nothing.
     /// Blocks.
     pub(super) fn write(&self, data_dir: &Path) -> io::Result<()> {
@@ -140,9 +140,9 @@ impl Report {
         format!("{result}\n{}\n", self.text)
     }
 
-    fn decode(text: &str) -> Report {
+    fn decode(text: &str) -> ReloadReport {
         let (result, text) = text.split_once('\n').unwrap_or((text, ""));
-        Report {
+        ReloadReport {
             is_reloaded: result == RELOADED,
             text: text.trim_end().to_owned(),
         }
@@ -157,8 +157,8 @@ mod tests {
     fn a_report_is_read_as_it_was_written() {
         for is_reloaded in [true, false] {
             let text = "one\ntwo".to_owned();
-            let report = Report { is_reloaded, text };
-            assert_eq!(Report::decode(&report.encode()), report);
+            let report = ReloadReport { is_reloaded, text };
+            assert_eq!(ReloadReport::decode(&report.encode()), report);
         }
     }
 
