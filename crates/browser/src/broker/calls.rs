@@ -30,6 +30,17 @@ struct Admitted {
     setting: SettingDecision,
 }
 
+/// A call whose effect the broker tracks.
+struct TrackedCall<'a> {
+    client: ClientId,
+    method: &'a str,
+    params: Option<&'a str>,
+    effect: TrackedEffect,
+    /// The target, browser context or origin that the call is about.
+    subject: Option<&'a str>,
+    route: &'a CallRoute,
+}
+
 /// The reason why the broker answers a call itself.
 enum NotAdmitted {
     ClientGone,
@@ -185,91 +196,24 @@ impl Broker {
         params: Option<&str>,
         effect: TrackedEffect,
     ) -> Result<Admitted, NotAdmitted> {
-        let subject = match effect {
-            TrackedEffect::ActivateTarget | TrackedEffect::Attach | TrackedEffect::CloseTarget => {
-                text_in(params, "targetId")
-            }
-            TrackedEffect::DisposeContext
-            | TrackedEffect::Downloads
-            | TrackedEffect::Grant
-            | TrackedEffect::ResetGrants => text_in(params, "browserContextId"),
-            TrackedEffect::Navigate => text_in(params, "url")
-                .map(|url| origin_of(&url).to_owned())
-                .filter(|origin| !origin.is_empty()),
-            _ => None,
-        };
-        // It is kept until the reply.
-        let subject = subject.filter(|subject| subject.len() <= MAX_SUBJECT_BYTES);
+        let subject = subject_of(effect, params);
         let outlives_crash = policy::works_on_a_crashed_target(&call.method);
         let mut state = self.lock();
         let route = state
             .routes
             .route_call(client, call.session.as_deref(), outlives_crash)?;
-        let mut revives = false;
-        let mut setting = SettingDecision::default();
-        match (effect, &subject) {
-            (TrackedEffect::Attach, Some(browser))
-                if state.routes.is_others_browser(client, browser) =>
-            {
-                return Err(NotAdmitted::NotYours);
-            }
-            (TrackedEffect::CreateTarget, _)
-                if state.open_and_coming_tabs() >= self.limits.max_tabs =>
-            {
-                return Err(NotAdmitted::TooManyTabs);
-            }
-            (TrackedEffect::ActivateTarget, Some(tab)) => self.touch_tab(&mut state, tab),
-            (TrackedEffect::BringToFront, _) => {
-                self.touch_tab(&mut state, route.page.as_ref().unwrap_or(&route.target));
-            }
-            (TrackedEffect::Navigate, _) => {
-                revives = state.routes.unmark_crashed(&route.target);
-                self.touch_tab(&mut state, &route.target);
-                if let Some(load) = state.routes.load_of(&route.on) {
-                    load.navigates();
-                }
-            }
-            (TrackedEffect::PageEvents(true), _) => {
-                state.routes.record_page_events(&route.on, true);
-            }
-            (TrackedEffect::Setting(changed), _) => {
-                let is_opened = |page: &str| state.tabs.is_opened_by(page, client);
-                let change = SettingCall {
-                    setting: changed,
-                    method: &call.method,
-                    params,
-                    is_own_page: route.page.as_deref().is_some_and(is_opened),
-                };
-                setting = state.routes.change_setting(&route.on, change);
-                if setting.is_ignored {
-                    return Err(NotAdmitted::Ignored);
-                }
-            }
-            (TrackedEffect::Grant, context) => {
-                let grant = Grant {
-                    client,
-                    method: call.method.clone().into_owned(),
-                    params: params.unwrap_or("{}").to_owned(),
-                    context: state.separate(context.as_deref()),
-                    on: Arc::clone(&route.on),
-                };
-                state.grants.record(grant);
-            }
-            (TrackedEffect::ResetGrants, context) => {
-                let context = state.separate(context.as_deref());
-                state.grants.reset(context.as_deref());
-            }
-            (TrackedEffect::Downloads, context) => {
-                let behavior = DownloadBehavior {
-                    client,
-                    method: call.method.clone().into_owned(),
-                    params: params.unwrap_or("{}").to_owned(),
-                    on: Arc::clone(&route.on),
-                };
-                state.record_download_behavior(context.as_deref(), &route, behavior);
-            }
-            _ => {}
-        }
+        self.check_effect(&state, client, effect, subject.as_deref())?;
+        let tracked = TrackedCall {
+            client,
+            method: &call.method,
+            params,
+            effect,
+            subject: subject.as_deref(),
+            route: &route,
+        };
+        let setting = state.apply_setting(&tracked)?;
+        state.record_effect(&tracked);
+        let revives = self.apply_to_tabs(&mut state, &tracked);
         let first = if policy::drives_page(&call.method) {
             state.record_drive(client, &route)
         } else {
@@ -294,9 +238,125 @@ impl Broker {
             setting,
         })
     }
+
+    /// Checks the rules that depend on the tables.
+    fn check_effect(
+        &self,
+        state: &State,
+        client: ClientId,
+        effect: TrackedEffect,
+        subject: Option<&str>,
+    ) -> Result<(), NotAdmitted> {
+        match (effect, subject) {
+            (TrackedEffect::Attach, Some(browser))
+                if state.routes.is_others_browser(client, browser) =>
+            {
+                Err(NotAdmitted::NotYours)
+            }
+            (TrackedEffect::CreateTarget, _)
+                if state.open_and_coming_tabs() >= self.limits.max_tabs =>
+            {
+                Err(NotAdmitted::TooManyTabs)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies the effect of a call on tabs. Returns true if it revives a crashed page.
+    fn apply_to_tabs(&self, state: &mut State, call: &TrackedCall<'_>) -> bool {
+        let route = call.route;
+        match (call.effect, call.subject) {
+            (TrackedEffect::ActivateTarget, Some(tab)) => self.touch_tab(state, tab),
+            (TrackedEffect::BringToFront, _) => {
+                self.touch_tab(state, route.page.as_ref().unwrap_or(&route.target));
+            }
+            (TrackedEffect::Navigate, _) => {
+                let revives = state.routes.unmark_crashed(&route.target);
+                self.touch_tab(state, &route.target);
+                if let Some(load) = state.routes.load_of(&route.on) {
+                    load.navigates();
+                }
+                return revives;
+            }
+            _ => {}
+        }
+        false
+    }
+}
+
+/// Returns what a call is about, where its reply needs it: a target, a browser context or an
+/// origin. It is kept until the reply.
+fn subject_of(effect: TrackedEffect, params: Option<&str>) -> Option<String> {
+    let subject = match effect {
+        TrackedEffect::ActivateTarget | TrackedEffect::Attach | TrackedEffect::CloseTarget => {
+            text_in(params, "targetId")
+        }
+        TrackedEffect::DisposeContext
+        | TrackedEffect::Downloads
+        | TrackedEffect::Grant
+        | TrackedEffect::ResetGrants => text_in(params, "browserContextId"),
+        TrackedEffect::Navigate => text_in(params, "url")
+            .map(|url| origin_of(&url).to_owned())
+            .filter(|origin| !origin.is_empty()),
+        _ => None,
+    };
+    subject.filter(|subject| subject.len() <= MAX_SUBJECT_BYTES)
 }
 
 impl State {
+    /// Applies a call that changes a setting of its page.
+    fn apply_setting(&mut self, call: &TrackedCall<'_>) -> Result<SettingDecision, NotAdmitted> {
+        let TrackedEffect::Setting(setting) = call.effect else {
+            return Ok(SettingDecision::default());
+        };
+        let is_opened = |page: &str| self.tabs.is_opened_by(page, call.client);
+        let change = SettingCall {
+            setting,
+            method: call.method,
+            params: call.params,
+            is_own_page: call.route.page.as_deref().is_some_and(is_opened),
+        };
+        let decision = self.routes.change_setting(&call.route.on, change);
+        if decision.is_ignored {
+            return Err(NotAdmitted::Ignored);
+        }
+        Ok(decision)
+    }
+
+    /// Records the effect of a call on events, permissions and downloads.
+    fn record_effect(&mut self, call: &TrackedCall<'_>) {
+        let on = &call.route.on;
+        let method = || call.method.to_owned();
+        let params = || call.params.unwrap_or("{}").to_owned();
+        match call.effect {
+            TrackedEffect::PageEvents(true) => self.routes.record_page_events(on, true),
+            TrackedEffect::Grant => {
+                let grant = Grant {
+                    client: call.client,
+                    method: method(),
+                    params: params(),
+                    context: self.separate(call.subject),
+                    on: Arc::clone(on),
+                };
+                self.grants.record(grant);
+            }
+            TrackedEffect::ResetGrants => {
+                let context = self.separate(call.subject);
+                self.grants.reset(context.as_deref());
+            }
+            TrackedEffect::Downloads => {
+                let behavior = DownloadBehavior {
+                    client: call.client,
+                    method: method(),
+                    params: params(),
+                    on: Arc::clone(on),
+                };
+                self.record_download_behavior(call.subject, call.route, behavior);
+            }
+            _ => {}
+        }
+    }
+
     /// Returns a context that a call names, unless it is the default one.
     fn separate(&self, context: Option<&str>) -> Option<String> {
         let separate = context.filter(|context| !self.tabs.is_default(context));

@@ -129,48 +129,22 @@ impl Broker {
         message: &BrowserMessage<'_>,
         route: &EventRoute,
     ) -> Delivery {
-        let mut effects = EventEffects::default();
         match method {
             "Target.attachedToTarget" => {
-                if let Some(Attached { session, target }) = read(message) {
-                    let context = target.context.as_deref().unwrap_or_default();
-                    if state
-                        .routes
-                        .is_session_hidden(&route.session, &target.id, context)
-                    {
-                        return Delivery::EndSession(session.into_owned());
-                    }
-                    let opened = Opened {
-                        target: &target.id,
-                        kind: &target.kind,
-                    };
-                    state.routes.add_session(&route.session, &session, opened);
+                if let Some(attached) = read(message) {
+                    return state.apply_attached(route, attached);
                 }
             }
             "Target.detachedFromTarget" => {
                 if let Some(NamesSession { session }) = read(message) {
-                    if state.routes.has_left(&session) {
-                        // The client did not see it.
-                        return Delivery::Suppress(Effects::default());
-                    }
-                    let below = state.routes.subtree(&session);
-                    let ended = state.routes.ended_settings(|_, id| below.contains(id));
-                    effects.orphaned = state.routes.drop_session(&route.session, &session);
-                    effects.dialogs = state.dialogs_left_by(route.client);
-                    effects.restored =
-                        state.restore_after(&ended, |grant| below.contains(&grant.on));
+                    return state.apply_detached(route, &session);
                 }
             }
             "Target.targetCreated" | "Target.targetInfoChanged" => {
-                if let Some(AboutTarget { target }) = read(message) {
-                    let context = target.context.as_deref().unwrap_or_default();
-                    let is_hidden = state.routes.is_others_context(route.client, context)
-                        || !state
-                            .routes
-                            .is_target_visible(route.client, &target.id, &target.kind);
-                    if is_hidden {
-                        return Delivery::Suppress(Effects::default());
-                    }
+                if let Some(AboutTarget { target }) = read(message)
+                    && state.is_target_hidden(route, &target)
+                {
+                    return Delivery::Suppress(Effects::default());
                 }
             }
             "Target.targetDestroyed" => {
@@ -181,18 +155,7 @@ impl Broker {
                 }
             }
             "Page.javascriptDialogOpening" | "Page.javascriptDialogClosed" => {
-                let (is_recipient, due) = state.route_dialog_event(method, route);
-                // The end of a dialog has neither kind nor message.
-                if let (Some(page), Some(opening)) =
-                    (&route.page, read::<DialogOpening<'_>>(message))
-                {
-                    let DialogOpening { kind, message } = &opening;
-                    state.dialogs.describe(page, kind, message);
-                }
-                effects.dialogs.due = due;
-                if !is_recipient {
-                    return Delivery::Suppress(effects.dialogs);
-                }
+                return state.apply_dialog_event(method, message, route);
             }
             // Each of these events comes from a live renderer.
             "Inspector.targetReloadedAfterCrash"
@@ -206,7 +169,7 @@ impl Broker {
             }
             _ => {}
         }
-        Delivery::Forward(effects)
+        Delivery::Forward(EventEffects::default())
     }
 
     /// Ends a session that its client does not see, and lets a target that waits for its clients
@@ -332,5 +295,75 @@ impl Broker {
             };
             self.end_client(client, 1001, reason);
         }
+    }
+}
+
+impl State {
+    /// Adds a session that the browser has attached for a client.
+    fn apply_attached(&mut self, route: &EventRoute, attached: Attached<'_>) -> Delivery {
+        let Attached { session, target } = attached;
+        let context = target.context.as_deref().unwrap_or_default();
+        if self
+            .routes
+            .is_session_hidden(&route.session, &target.id, context)
+        {
+            return Delivery::EndSession(session.into_owned());
+        }
+        let opened = Opened {
+            target: &target.id,
+            kind: &target.kind,
+        };
+        self.routes.add_session(&route.session, &session, opened);
+        Delivery::Forward(EventEffects::default())
+    }
+
+    /// Removes a session that has ended, and restores what it had changed.
+    fn apply_detached(&mut self, route: &EventRoute, session: &str) -> Delivery {
+        if self.routes.has_left(session) {
+            // The client did not see it.
+            return Delivery::Suppress(Effects::default());
+        }
+        let below = self.routes.subtree(session);
+        let ended = self.routes.ended_settings(|_, id| below.contains(id));
+        Delivery::Forward(EventEffects {
+            orphaned: self.routes.drop_session(&route.session, session),
+            dialogs: self.dialogs_left_by(route.client),
+            restored: self.restore_after(&ended, |grant| below.contains(&grant.on)),
+        })
+    }
+
+    /// Returns true if a client must not see a target, such as a page of another client's context.
+    fn is_target_hidden(&mut self, route: &EventRoute, target: &TargetInfo<'_>) -> bool {
+        let context = target.context.as_deref().unwrap_or_default();
+        self.routes.is_others_context(route.client, context)
+            || !self
+                .routes
+                .is_target_visible(route.client, &target.id, &target.kind)
+    }
+
+    /// Records a dialog that opens or closes. One of the clients of its page receives the event.
+    fn apply_dialog_event(
+        &mut self,
+        method: &str,
+        message: &BrowserMessage<'_>,
+        route: &EventRoute,
+    ) -> Delivery {
+        let (is_recipient, due) = self.route_dialog_event(method, route);
+        // The end of a dialog has neither kind nor message.
+        if let (Some(page), Some(opening)) = (&route.page, read::<DialogOpening<'_>>(message)) {
+            let DialogOpening { kind, message } = &opening;
+            self.dialogs.describe(page, kind, message);
+        }
+        let dialogs = Effects {
+            due,
+            ..Effects::default()
+        };
+        if !is_recipient {
+            return Delivery::Suppress(dialogs);
+        }
+        Delivery::Forward(EventEffects {
+            dialogs,
+            ..EventEffects::default()
+        })
     }
 }
