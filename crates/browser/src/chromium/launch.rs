@@ -3,7 +3,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use hearth_budget::Budget;
 use hearth_sandbox::{Launcher, Program, StartError};
 use thiserror::Error;
 use tokio::net::unix::pipe::Receiver;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -201,36 +203,39 @@ impl Browser {
         dirs: &BrowserDirs,
     ) -> Result<Browser, LaunchError> {
         let kind = BrowserKind::of(&spec.executable);
+        let viewport = spec.viewport;
+        let (browser, stderr) = Browser::start(launcher, tracker, spec, dirs).await?;
+        let Err(failed) = browser.wait_until_ready(kind, viewport).await else {
+            return Ok(browser);
+        };
+        browser.kill().await;
+        let stderr = stderr.joined().await;
+        Err(match failed {
+            Failed::Setup(source) => LaunchError::Setup { source, stderr },
+            Failed::TooSlow => LaunchError::TooSlow { stderr },
+            Failed::Died(reason) => LaunchError::Died { reason, stderr },
+        })
+    }
+
+    /// Starts the program and the tasks that serve its pipes.
+    async fn start(
+        launcher: &Launcher,
+        tracker: &TaskTracker,
+        spec: LaunchSpec,
+        dirs: &BrowserDirs,
+    ) -> Result<(Browser, DrainedStderr), LaunchError> {
         let pipes = pipe::open().map_err(LaunchError::Pipes)?;
         let (stderr_ours, stderr_theirs) = io::pipe().map_err(LaunchError::Pipes)?;
         let stderr_ours =
             Receiver::from_owned_fd(OwnedFd::from(stderr_ours)).map_err(LaunchError::Pipes)?;
-        let flags = build_flags(&FlagsFor {
-            kind,
-            user_data: &dirs.user_data,
-            viewport: spec.viewport,
-            user_agent: &spec.user_agent,
-            sandbox: spec.sandbox,
-            proxy_port: spec.proxy_port,
-            small_shared_memory: is_shared_memory_small(),
-        });
-        let program = Program {
-            program: spec.executable,
-            args: flags,
-            env: build_environment(&spec.dir, &dirs.tmp),
-            cwd: spec.dir,
-            fds: vec![
-                (2, OwnedFd::from(stderr_theirs)),
-                (3, pipes.browser_reads),
-                (4, pipes.browser_writes),
-            ],
-            deadline: None,
-        };
-        let tree = launcher.start(program).await?;
+        let fds = vec![
+            (2, OwnedFd::from(stderr_theirs)),
+            (3, pipes.browser_reads),
+            (4, pipes.browser_writes),
+        ];
+        let tree = launcher.start(build_program(&spec, dirs, fds)).await?;
         let program_pid = tree.program_pid();
-        let last_lines = LastLines::default();
-        let draining = stderr::drain(stderr_ours, last_lines.clone());
-        let mut drained = tracker.spawn(draining.in_current_span());
+        let stderr = DrainedStderr::start(tracker, stderr_ours);
         let file_access = FileAccess {
             session: spec.session_dir,
             downloads: dirs.downloads.clone(),
@@ -250,31 +255,24 @@ impl Browser {
             pipes.from_browser,
             &spec.budget,
         );
-        let browser = Browser::new(broker, supervised, program_pid);
+        Ok((Browser::new(broker, supervised, program_pid), stderr))
+    }
 
+    /// Waits until the first page has the right size.
+    async fn wait_until_ready(&self, kind: BrowserKind, viewport: Viewport) -> Result<(), Failed> {
         let failed = tokio::select! {
-            ready = tokio::time::timeout(LAUNCH_TIMEOUT, browser.make_ready(kind, spec.viewport)) => {
-                match ready {
-                    Ok(Ok(())) => return Ok(browser),
-                    Ok(Err(error)) => Failed::Setup(error),
-                    Err(_) => Failed::TooSlow,
-                }
-            }
-            reason = browser.died() => Failed::Died(reason),
+            ready = timeout(LAUNCH_TIMEOUT, self.make_ready(kind, viewport)) => match ready {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => Failed::Setup(error),
+                Err(_) => Failed::TooSlow,
+            },
+            reason = self.died() => Failed::Died(reason),
         };
         // If a command failed because the browser is ending, the reason for the end is more
         // informative.
-        let failed = match failed {
-            Failed::Setup(BrowserError::Gone) => Failed::Died(browser.died().await),
-            failed => failed,
-        };
-        browser.kill().await;
-        let _ = tokio::time::timeout(STDERR_TIMEOUT, &mut drained).await;
-        let stderr = last_lines.joined();
         Err(match failed {
-            Failed::Setup(source) => LaunchError::Setup { source, stderr },
-            Failed::TooSlow => LaunchError::TooSlow { stderr },
-            Failed::Died(reason) => LaunchError::Died { reason, stderr },
+            Failed::Setup(BrowserError::Gone) => Failed::Died(self.died().await),
+            failed => failed,
         })
     }
 
@@ -309,6 +307,50 @@ enum Failed {
     Setup(BrowserError),
     TooSlow,
     Died(DeathReason),
+}
+
+/// The standard error of a browser, which a task reads.
+struct DrainedStderr {
+    last_lines: LastLines,
+    draining: JoinHandle<()>,
+}
+
+impl DrainedStderr {
+    fn start(tracker: &TaskTracker, stderr: Receiver) -> DrainedStderr {
+        let last_lines = LastLines::default();
+        let draining = stderr::drain(stderr, last_lines.clone());
+        DrainedStderr {
+            last_lines,
+            draining: tracker.spawn(draining.in_current_span()),
+        }
+    }
+
+    /// Returns the last lines of a browser that has ended.
+    async fn joined(mut self) -> String {
+        let _ = timeout(STDERR_TIMEOUT, &mut self.draining).await;
+        self.last_lines.joined()
+    }
+}
+
+/// Returns the program of a browser with its descriptors.
+fn build_program(spec: &LaunchSpec, dirs: &BrowserDirs, fds: Vec<(RawFd, OwnedFd)>) -> Program {
+    let flags = build_flags(&FlagsFor {
+        kind: BrowserKind::of(&spec.executable),
+        user_data: &dirs.user_data,
+        viewport: spec.viewport,
+        user_agent: &spec.user_agent,
+        sandbox: spec.sandbox,
+        proxy_port: spec.proxy_port,
+        small_shared_memory: is_shared_memory_small(),
+    });
+    Program {
+        program: spec.executable.clone(),
+        args: flags,
+        env: build_environment(&spec.dir, &dirs.tmp),
+        cwd: spec.dir.clone(),
+        fds,
+        deadline: None,
+    }
 }
 
 /// Returns the whole environment of Chromium.
