@@ -12,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::banner::announce;
-use super::descriptors::watch_descriptors;
+use super::descriptors::{DescriptorWatch, watch_descriptors};
 use super::listeners::{Listeners, connection_limits, serve_all};
 use super::prepare::Prepared;
 use super::reload::{Reloader, accept_requests};
 use super::retention::run_retention;
 use super::services::{Sandbox, Tasks, build_registry, open_store};
 use super::signals::{self, Signals};
+use crate::api_keys::ApiKeys;
 use crate::config::Config;
 use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
@@ -85,31 +86,8 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         past,
     )
     .await?;
-    let connections = Connections::new(connection_limits(
-        config.max_connections,
-        descriptors.counted.max(),
-        config.server_limits,
-    ));
-    let state = AppState::new(
-        keys,
-        Origins {
-            public_url: config.public_url.clone(),
-            local_host: listeners.public.local_addr()?.to_string(),
-            allowed: config
-                .cors_origins
-                .iter()
-                .flat_map(|list| list.0.clone())
-                .collect(),
-        },
-        live_view_policy(&config.frame_ancestors)?,
-        config.isolation.level,
-        Arc::clone(&registry),
-        ServerLoad {
-            connections,
-            descriptors: Arc::clone(&descriptors.counted),
-            accept_paused: descriptors.pause.clone(),
-        },
-    );
+    let local_host = listeners.public.local_addr()?.to_string();
+    let state = build_state(&config, keys, local_host, &descriptors, &registry)?;
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let grace = config.stop_grace;
     let reloader = Reloader::new(config, files, key_files, uid_count, authorities, state);
@@ -120,6 +98,38 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     stop(grace, &registry, &tasks, &store, &mut signals).await;
     drop(lock);
     Ok(())
+}
+
+/// Builds the state that all requests share. `local_host` is the address of the public listener.
+fn build_state(
+    config: &Config,
+    keys: ApiKeys,
+    local_host: String,
+    descriptors: &DescriptorWatch,
+    registry: &Arc<Registry>,
+) -> anyhow::Result<AppState> {
+    let limits = connection_limits(
+        config.max_connections,
+        descriptors.counted.max(),
+        config.server_limits,
+    );
+    let cors_origins = config.cors_origins.iter();
+    Ok(AppState::new(
+        keys,
+        Origins {
+            public_url: config.public_url.clone(),
+            local_host,
+            allowed: cors_origins.flat_map(|list| list.0.clone()).collect(),
+        },
+        live_view_policy(&config.frame_ancestors)?,
+        config.isolation.level,
+        Arc::clone(registry),
+        ServerLoad {
+            connections: Connections::new(limits),
+            descriptors: Arc::clone(&descriptors.counted),
+            accept_paused: descriptors.pause.clone(),
+        },
+    ))
 }
 
 /// Starts the tasks and listeners of the server, and announces it.
