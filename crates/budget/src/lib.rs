@@ -25,6 +25,8 @@ struct Counter {
     used: AtomicU64,
     /// The number of reservations that did not fit.
     denied: AtomicU64,
+    /// The number of reservations that did not fit into a child.
+    denied_in_children: AtomicU64,
     parent: Option<Budget>,
 }
 
@@ -46,6 +48,7 @@ impl Budget {
             limit,
             used: AtomicU64::new(0),
             denied: AtomicU64::new(0),
+            denied_in_children: AtomicU64::new(0),
             parent: None,
         }))
     }
@@ -58,6 +61,7 @@ impl Budget {
             limit,
             used: AtomicU64::new(0),
             denied: AtomicU64::new(0),
+            denied_in_children: AtomicU64::new(0),
             parent: Some(self.clone()),
         }))
     }
@@ -75,6 +79,12 @@ impl Budget {
     /// Returns the number of reservations that did not fit into this budget.
     pub fn denied(&self) -> u64 {
         self.0.denied.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of reservations that did not fit into a child of this budget, also of
+    /// children that are gone.
+    pub fn denied_in_children(&self) -> u64 {
+        self.0.denied_in_children.load(Ordering::Relaxed)
     }
 
     /// Returns an empty reservation, for a buffer that grows later.
@@ -100,6 +110,9 @@ impl Budget {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
         if added.is_err() {
             counter.denied.fetch_add(1, Ordering::Relaxed);
+            if let Some(Budget(parent)) = &counter.parent {
+                parent.denied_in_children.fetch_add(1, Ordering::Relaxed);
+            }
             return Err(Exhausted {
                 name: counter.name,
                 limit: counter.limit,
@@ -219,6 +232,8 @@ mod tests {
         assert_eq!((server_error.name, server_error.limit), ("the server", 100));
         assert_eq!((one.used(), other.used(), server.used()), (80, 0, 80));
         assert_eq!((one.denied(), server.denied()), (1, 1));
+        drop((held, one));
+        assert_eq!(server.denied_in_children(), 1);
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl Connections {
         let table = self.lock();
         ConnectionCounts {
             open: table.total,
+            max: self.limits.total,
             replaced: table.replaced,
             rejected: table.rejected,
         }

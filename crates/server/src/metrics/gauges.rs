@@ -10,6 +10,8 @@ use crate::team::Team;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConnectionCounts {
     pub open: usize,
+    /// The limit of open connections.
+    pub max: usize,
     /// Connections that were closed to make room for others.
     pub replaced: u64,
     /// Connections that found no room.
@@ -32,10 +34,16 @@ pub(crate) struct Gauges {
     pub available_memory_bytes: Option<u64>,
     pub free_disk_bytes: Option<u64>,
     pub total_disk_bytes: Option<u64>,
+    /// Below these, no session is created.
+    pub min_available_memory_bytes: u64,
+    pub min_free_disk_bytes: u64,
     pub traffic: Traffic,
     pub buffer_bytes: u64,
     /// Reservations that did not fit into the server's budget.
     pub buffers_denied: u64,
+    /// Reservations that did not fit into the budget of a session.
+    pub session_buffers_denied: u64,
+    pub max_buffer_bytes: u64,
     pub connections: ConnectionCounts,
     pub open_descriptors: u64,
     pub max_descriptors: u64,
