@@ -62,6 +62,7 @@ async fn a_request_arrives_with_one_length_and_alone() {
         "POST http://ORIGIN/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
         "POST http://ORIGIN/ HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET http://ORIGIN/smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
         "POST http://ORIGIN/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET http://ORIGIN/smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST http://ORIGIN/ HTTP/1.1\r\nHost: x\r\nHost: y\r\nContent-Length: 5\r\n\r\nhello",
         "POST http://ORIGIN/ HTTP/1.1\r\nHost: x\r\nConnection: content-length\r\nContent-Length: 5\r\n\r\nhello",
         "POST http://ORIGIN/ HTTP/1.1\r\nHost: x\r\nConnection: transfer-encoding, host\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     ] {
