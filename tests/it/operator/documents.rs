@@ -72,16 +72,9 @@ async fn exactly_the_existing_metrics_are_documented() {
             .to_owned()
     };
     let seen: BTreeSet<String> = seen.keys().map(|name| family(name)).collect();
-    let page = operations();
-    let table = page
-        .split("## Metrics")
-        .nth(1)
-        .and_then(|rest| rest.split("\n## ").next())
-        .expect("a section on metrics");
-    let rows = table
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let mut documented: BTreeSet<String> = rows.map(family).collect();
+    let rows = metric_rows();
+    let names = rows.iter().filter_map(|row| row.split('`').nth(1));
+    let mut documented: BTreeSet<String> = names.map(family).collect();
     // This metric appears with the first request.
     let later = "hearth_http_requests_total";
     assert!(documented.contains(later));
@@ -109,10 +102,61 @@ fn the_dashboard_queries_only_existing_metrics() {
 
 #[test]
 fn the_alert_rules_query_only_existing_metrics() {
-    let text = std::fs::read_to_string(repository().join("docs/prometheus-alerts.yml"))
-        .expect("the rules exist");
+    let text = rules();
     assert!(text.matches("- alert: ").count() >= 10, "{text}");
     assert_metrics_exist(&text);
+}
+
+#[test]
+fn the_table_of_metrics_and_the_alert_rules_name_the_same_alerts() {
+    let text = rules();
+    let defined: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    let rows = metric_rows();
+    let cells = rows.iter().filter_map(|row| {
+        let cells = row.strip_suffix(" |")?;
+        cells.rsplit(" |").next().map(str::trim)
+    });
+    let cells: Vec<&str> = cells.filter(|cell| !cell.is_empty()).collect();
+    let documented: BTreeSet<&str> = cells.iter().flat_map(|cell| alerts_in(cell)).collect();
+    assert_eq!(
+        documented, defined,
+        "docs/OPERATIONS.md (left), docs/prometheus-alerts.yml (right)"
+    );
+    for cell in cells {
+        assert!(cell.starts_with("`Hearth"), "{cell:?} names no alert");
+    }
+    let security = std::fs::read_to_string(repository().join("docs/SECURITY.md"))
+        .expect("docs/SECURITY.md exists");
+    let unknown: Vec<&str> = alerts_in(&security)
+        .filter(|alert| !defined.contains(alert))
+        .collect();
+    assert!(unknown.is_empty(), "docs/SECURITY.md: {unknown:?}");
+}
+
+/// Returns the names of alerts in a text.
+fn alerts_in(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter(|word| word.starts_with("Hearth") && !word.contains(' '))
+}
+
+fn rules() -> String {
+    std::fs::read_to_string(repository().join("docs/prometheus-alerts.yml"))
+        .expect("the rules exist")
+}
+
+/// Returns the rows of the table of metrics in docs/OPERATIONS.md.
+fn metric_rows() -> Vec<String> {
+    let page = operations();
+    let section = page
+        .split("## Metrics")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
+        .expect("a section on metrics");
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(str::to_owned).collect()
 }
 
 /// Asserts that every metric that `text` names is in docs/OPERATIONS.md.

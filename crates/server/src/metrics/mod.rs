@@ -458,6 +458,8 @@ mod tests {
             ready: true,
             active: 2,
             free_disk_bytes: Some(7),
+            session_buffers_denied: 4,
+            max_buffer_bytes: 9,
             egress_denials: vec![("metadata", 3)],
             ..Gauges::default()
         };
@@ -473,6 +475,8 @@ mod tests {
             "hearth_egress_refusals_total{rule=\"metadata\"} 3",
             "hearth_leaked_processes 0",
             "hearth_disk_free_bytes 7",
+            "hearth_session_buffers_denied_total 4",
+            "hearth_buffer_bytes_max 9",
             "# EOF",
         ] {
             assert!(
