@@ -251,6 +251,21 @@ const CITED: &[Cited] = &[
             "no_session_gets_user_ids_that_a_process_has",
         ],
     ),
+    cited(
+        "R5, R6",
+        "limits of memory and disk space hold while the server has no free descriptor; if usage \
+         cannot be read, the largest session ends and no session is created",
+        &[
+            "as_root_bombs_end_while_no_descriptor_is_free",
+            "as_a_plain_user_bombs_end_while_no_descriptor_is_free",
+            "a_server_that_cannot_read_usage_ends_the_largest_session_and_recovers",
+        ],
+    ),
+    cited(
+        "D13",
+        "names whose DNS server never answers delay no other session",
+        &["lookups_that_hang_delay_no_other_session"],
+    ),
 ];
 
 fn rows() -> impl Iterator<Item = &'static Row> {
