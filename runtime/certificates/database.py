@@ -42,7 +42,7 @@ def check(status, action):
 
 
 def add(nss, slot, der, number):
-    """Adds a certificate. Trusts one that is no authority as the certificate of a server."""
+    """Adds a certificate. Trusts one that is not an authority as the certificate of a server."""
     database = ctypes.c_void_p(nss.CERT_GetDefaultCertDB())
     item = Item(0, der, len(der))
     # The last two arguments: not permanent yet, and copy the bytes.

@@ -25,7 +25,7 @@ registerHooks?.({
           try {
             return next(specifier, { ...context, parentURL: LIBRARIES });
           } catch {
-            // It is no library either.
+            // It is not a library either.
           }
         }
       }

@@ -77,7 +77,7 @@ impl Target {
             try_input(input);
         }
         let mut property = |random: &mut Unstructured<'_>| {
-            // An error means that the random bytes ran out, which is no finding.
+            // An error means that the random bytes ran out, which is not a finding.
             if let Ok(input) = self.input(random, &corpus, &mut generate) {
                 try_input(&input);
             }

@@ -49,7 +49,7 @@ A [link](SITE/grain?kind=rye "Rye"), an [outer one](https://example.com/a\(b\)),
 
 ### Layout
 
-is no table
+not a table
 
 ## Code
 

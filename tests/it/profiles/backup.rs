@@ -46,7 +46,7 @@ fn assert_done(output: &Output) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Returns the content of all files of a data dir, without those that are no data.
+/// Returns the content of all files of a data dir, without those that are not data.
 fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut waiting = vec![dir.to_owned()];

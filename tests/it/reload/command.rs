@@ -60,7 +60,7 @@ async fn the_command_waits_for_the_reload_and_prints_the_changes() {
             "HEARTH_API_KEYS changed from hidden to hidden",
             "HEARTH_MAX_TABS changed from 7 to 100",
             "keys: added for store; removed for shop",
-            "HEARTH_MAX_TAB is no setting; did you mean HEARTH_MAX_TABS?",
+            "HEARTH_MAX_TAB is not a setting; did you mean HEARTH_MAX_TABS?",
         ]
     );
     file.write("HEARTH_API_KEYS=store:two\nHEARTH_MAX_SESSIONS=4\nHEARTH_TEAM_MAX_SESSIONS=2\n");

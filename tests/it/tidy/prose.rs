@@ -12,6 +12,7 @@ const BANNED: &[(&str, &str)] = &[
     ("folder", "directory"),
     ("for it is", "because it is"),
     ("in place of", "instead of"),
+    ("is no", "is not a"),
     ("is told", "gets, learns"),
     ("judge", "check, evaluate"),
     ("lest", "so that … not"),
@@ -27,6 +28,9 @@ const BANNED: &[(&str, &str)] = &[
     ("way out", "egress"),
     ("whoever", "anyone who, the one that"),
 ];
+
+/// Phrases that contain a banned one and are idiomatic.
+const PERMITTED: &[&str] = &["is no longer", "there is no"];
 
 /// First words that read badly in rustdoc, which shows a first line without its item.
 const BANNED_OPENINGS: &[&str] = &[
@@ -69,7 +73,10 @@ fn no_banned_phrase_is_used() {
     let mut found = Vec::new();
     for file in written_files() {
         for (at, line) in file.text.lines().enumerate() {
-            let line = line.to_lowercase();
+            let mut line = line.to_lowercase();
+            for phrase in PERMITTED {
+                line = line.replace(phrase, "");
+            }
             for (phrase, instead) in BANNED {
                 if contains_phrase(&line, phrase) {
                     found.push(format!("{}:{}: {phrase} ({instead})", file.path, at + 1));

@@ -110,7 +110,7 @@ struct Rejected {
 impl RejectedCertificates {
     pub(super) fn add(&mut self, error: &CertificateError<'_>) {
         let origin = origin_of(&error.url);
-        // The address of a WebSocket, which is no page.
+        // The address of a WebSocket, which is not a page.
         if origin.is_empty() {
             return;
         }

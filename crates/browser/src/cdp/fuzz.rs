@@ -153,7 +153,7 @@ fn check_stream(runtime: &Runtime, stream: &[u8], part: usize, limit: u64) {
     });
     let next = expected.next();
     match end {
-        // The rest after the last NUL is no frame, unless it was already too large.
+        // The rest after the last NUL is not a frame, unless it was already too large.
         ReadEnd::Closed => assert!(expected.next().is_none(), "{next:?} was not delivered"),
         ReadEnd::InvalidMessage(_) => {
             assert!(std::str::from_utf8(next.expect("a frame")).is_err());

@@ -10,7 +10,7 @@ use super::file::{CHECKPOINT, DAMAGED};
 const ID_LENGTH: usize = 64;
 
 /// Returns true for the name of a file that belongs to a profile: a saved version, a checkpoint, or
-/// a damaged version. Drafts are no part of a profile.
+/// a damaged version. Drafts are not a part of a profile.
 pub(crate) fn is_profile_file(name: &str) -> bool {
     let (id, extension) = name.split_once('.').unwrap_or((name, ""));
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');

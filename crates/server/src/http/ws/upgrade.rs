@@ -113,7 +113,7 @@ mod tests {
         let mut frames = Vec::new();
         let sink = futures_util::sink::unfold(&mut frames, |frames, message| {
             let Message::Frame(frame) = message else {
-                panic!("{message:?} is no frame")
+                panic!("{message:?} is not a frame")
             };
             let header = frame.header();
             let payload = String::from_utf8(frame.payload().to_vec()).expect("UTF-8");

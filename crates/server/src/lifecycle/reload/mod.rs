@@ -322,7 +322,7 @@ fn log_unused(unused: &Unused) -> Vec<String> {
 
 fn describe_unknown(name: &str, meant: Option<&str>) -> String {
     match meant {
-        Some(setting) => format!("{name} is no setting; did you mean {setting}?"),
-        None => format!("{name} is no setting"),
+        Some(setting) => format!("{name} is not a setting; did you mean {setting}?"),
+        None => format!("{name} is not a setting"),
     }
 }
