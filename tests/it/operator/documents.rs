@@ -35,6 +35,7 @@ fn man_pages_and_completions_name_every_command_and_setting() {
     for command in [
         "serve",
         "doctor",
+        "reload",
         "backup",
         "restore",
         "settings",

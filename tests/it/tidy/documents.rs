@@ -50,6 +50,18 @@ fn documents_name_every_setting_and_no_other() {
     }
 }
 
+#[test]
+fn the_readme_is_short() {
+    let readme = read("README.md");
+    let (lines, words) = (readme.lines().count(), readme.split_whitespace().count());
+    let found = [(lines, 130, "lines"), (words, 1000, "words")].into_iter();
+    let found: Vec<String> = found
+        .filter(|(count, max, _)| count > max)
+        .map(|(count, max, what)| format!("{count} {what}, of at most {max}"))
+        .collect();
+    assert_none("the README is short; details belong in docs/", &found);
+}
+
 /// Settings that the container image or the compose file itself sets.
 const FIXED_IN_COMPOSE: [&str; 5] = [
     "HEARTH_LISTEN",
