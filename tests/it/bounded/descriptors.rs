@@ -187,7 +187,8 @@ async fn a_server_that_cannot_read_usage_ends_the_largest_session_and_recovers()
         Duration::from_secs(20),
         "the server is not ready",
         async || match readyz().await {
-            // The watcher that fails first ends the only session, and the other has nothing to read.
+            // The watcher that fails first ends the only session, and the other has nothing to
+            // read.
             (503, body) if body.contains("of sessions cannot be measured") => Ok(()),
             response => Err(format!("{response:?}")),
         },

@@ -39,8 +39,8 @@ impl OrphanKiller {
         self.shims.remove(&pid);
     }
 
-    /// Kills every child under a user id of a session that is not a shim, with its descendants. Each
-    /// of them becomes a child when its parent ends, and must be reaped.
+    /// Kills every child under a user id of a session that is not a shim, with its descendants.
+    /// Each of them becomes a child when its parent ends, and must be reaped.
     pub fn kill(&self) {
         for pid in children() {
             if !self.shims.contains(&pid) && self.is_of_session(pid) {

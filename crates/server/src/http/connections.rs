@@ -1,8 +1,9 @@
 //! The number of open connections, and which of them makes room for a new one.
 //!
 //! A connection without an authenticated request can be replaced. If all slots are taken, or all
-//! slots of one client address, the oldest replaceable connection is closed. Unauthenticated clients
-//! can therefore not keep out others or health checks with idle connections and unfinished requests.
+//! slots of one client address, the oldest replaceable connection is closed. Idle connections and
+//! unfinished requests of unauthenticated clients can therefore not keep out others or health
+//! checks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
