@@ -93,8 +93,9 @@ async function attach({ endpoint, warm_up: isWarm }) {
   await connecting;
   await binding.renew(null);
   (await loading).shape(WARM_UP);
-  await exits.run(0, () => evaluator.run(WARM_UP, 'hearth.js', () => binding.objects));
+  const { value: outcome } = await exits.run(0, () => evaluator.run(WARM_UP, 'hearth.js', () => binding.objects));
   evaluator.reset();
+  if (outcome.thrown) throw outcome.value;
   channel.send({ op: 'connected' });
 }
 
@@ -161,7 +162,9 @@ function failure(id, name, code, limit, { value, compile }) {
 serve = (frame) => {
   if (frame.op === 'attach') {
     // The first run reports a failure. A kernel that should be warm is not used then.
-    attach(frame).catch(() => {});
+    attach(frame).catch(() => {
+      if (frame.warm_up) exitNow(EXIT_KERNEL_BROKEN);
+    });
   } else if (frame.op === 'run') {
     // Exit on an internal error. Otherwise the runner would wait; it replaces a kernel that has
     // exited.

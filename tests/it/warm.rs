@@ -143,8 +143,7 @@ async fn portrait(session: &Session) -> Vec<Value> {
             "JSON.stringify([Object.getOwnPropertyNames(globalThis).sort(), Object.keys(process.env).sort(),
               process.argv.length, context.pages().length, browser.contexts().length, page.url(),
               await page.evaluate(() => [Object.getOwnPropertyNames(window).length, history.length, name]),
-              await context.cookies(), page.listenerCount('response'), require('fs').readdirSync('.').sort(),
-              process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length])",
+              await context.cookies(), page.listenerCount('response'), require('fs').readdirSync('.').sort()])",
         )
         .await
         .ok()

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::attachment::Attachment;
 use crate::frames::ReplyReader;
 use crate::kernel_task::{Command, Job, KernelTask};
 use crate::outcome::{Outcome, Run, RunError};
@@ -35,15 +36,6 @@ pub struct KernelSpec {
     pub cwd: PathBuf,
 }
 
-/// The browser that a kernel connects to.
-#[derive(Clone, Debug)]
-pub struct Attachment {
-    /// The WebSocket address, including its token.
-    pub endpoint: String,
-    /// Set if the kernel also prepares its first run. See [`Kernel::warmed_up`].
-    pub warm_up: bool,
-}
-
 /// A running kernel. Dropping it kills the process and everything that it started.
 #[derive(Debug)]
 pub struct Kernel {
@@ -59,7 +51,7 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Starts the process and returns before it is ready. The kernel then loads what it needs, and
+    /// Starts the process and returns before it is ready. The kernel then loads what it needs. It
     /// connects to the browser after [`attach`](Kernel::attach). A task in `tracker` owns the process.
     pub async fn start(
         launcher: &Launcher,

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::attachment::Attachment;
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
-use crate::kernel::Attachment;
 use crate::outcome::{Ended, Outcome, Run, RunError};
 use crate::output::{Captured, LastOutput, Output};
 use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};

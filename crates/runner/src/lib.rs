@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attachment;
 mod capture;
 mod frames;
 mod kernel;
@@ -23,7 +24,8 @@ mod output;
 mod run_end;
 mod shell;
 
-pub use kernel::{Attachment, Kernel, KernelSpec};
+pub use attachment::Attachment;
+pub use kernel::{Kernel, KernelSpec};
 pub use outcome::{Ended, Interruption, Outcome, Run, RunError};
 pub use output::LastOutput;
 pub use shell::{SCRIPT_LINK, SCRIPT_TARGET, ShellSpec, run_shell};

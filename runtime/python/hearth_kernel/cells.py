@@ -62,7 +62,8 @@ async def _until_ended(value):
 def _keep_final_call(body):
     """Keeps the value of a call that ends the code in a branch, as in `if …: main()`.
 
-    Such a call may start the code, so a coroutine that it returns is awaited. It is no result.
+    Such a call may start the code, so a coroutine that it returns is awaited. Its value is not
+    the result.
     """
     last = body[-1] if body else None
     if not isinstance(last, ast.If):

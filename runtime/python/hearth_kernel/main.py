@@ -118,7 +118,7 @@ class Kernel:
             await self._binding.renew(None)
             await self._cells.run(WARM_UP, "hearth.py")
         except Exception:
-            return
+            _exit(channel.EXIT_BROKEN)
         self._cells.remove_source("hearth.py")
         self._channel.send({"op": "connected"})
 

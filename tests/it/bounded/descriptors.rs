@@ -117,6 +117,8 @@ async fn assert_bombs_end(builder: ServerBuilder) {
     let pid = server.serving_pid();
     let max = max_descriptors(pid);
     let sessions = join_all((0..3).map(|_| server.session())).await;
+    // Node's kernels have connected by then.
+    join_all(sessions.iter().map(|session| session.node("1"))).await;
     let code = [MEMORY_BOMB, DISK_BOMB, NEIGHBOUR];
     let [memory, disk, neighbour] = [0, 1, 2].map(|number| {
         let session = sessions[number].clone();

@@ -157,11 +157,12 @@ pub(super) async fn build_registry(
         services.metrics.session_ended(DestroyedReason::ServerLost);
     }
     let tracker = tasks.tracker.clone();
-    let registry = Registry::new(spec, uid_pool, tracker, services, past.sessions);
+    let past = past.sessions;
+    let registry = Arc::new(Registry::new(spec, uid_pool, tracker, services, past));
     registry
         .trust(&config.data_dir, authorities.as_ref())
         .await?;
-    Ok(Arc::new(registry))
+    Ok(registry)
 }
 
 fn warn_about(config: &Config, uid_count: Option<u16>) {

@@ -4,33 +4,29 @@ mod descriptors;
 mod gauges;
 mod limits;
 mod outcomes;
+mod primitives;
 mod teams;
 mod warm;
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use hearth_contract::{DestroyedReason, Language};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::gauges::{ConnectionCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
+use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
 pub(crate) use self::teams::TeamMetrics;
 pub(crate) use self::warm::{ColdReason, WarmMetrics};
 use crate::team::Team;
 
 /// The content type of the text that [`Metrics::render`] returns.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// The histogram buckets for creating a session, in seconds.
-const CREATE_SECONDS: [f64; 11] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0];
 
 /// The histogram buckets for executing code, in seconds. They range from a warm kernel's two
 /// milliseconds to the maximum timeout.
@@ -49,12 +45,6 @@ const REASONS: [DestroyedReason; 7] = [
     DestroyedReason::ServerStopped,
     DestroyedReason::ServerLost,
 ];
-
-/// One label with its value.
-type OneLabel = [(&'static str, &'static str); 1];
-type TwoLabels = [(&'static str, &'static str); 2];
-type Count = Counter<u64, AtomicU64>;
-type IntGauge = Gauge<i64, AtomicI64>;
 
 /// All metrics of the server.
 pub(crate) struct Metrics {
@@ -439,17 +429,6 @@ impl Metrics {
             );
         }
     }
-}
-
-/// Raises a counter to a total from another source.
-fn raise(counter: &Count, total: u64) {
-    counter
-        .inner()
-        .fetch_max(total, std::sync::atomic::Ordering::Relaxed);
-}
-
-fn saturate(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

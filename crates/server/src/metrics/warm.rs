@@ -6,7 +6,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{CREATE_SECONDS, Count, Gauges, IntGauge, OneLabel, saturate};
+use super::gauges::Gauges;
+use super::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, saturate};
 
 /// The reason why a client did not get a warm session.
 #[derive(Clone, Copy, Debug)]
@@ -70,12 +71,12 @@ impl WarmMetrics {
         );
         all.register(
             "warm_claimed",
-            "Created sessions that were warm",
+            "Clients that got a warm session",
             self.claimed.clone(),
         );
         all.register(
             "cold_creations",
-            "Created sessions that were not warm, by reason",
+            "Clients that got no warm session, by reason",
             self.cold.clone(),
         );
         all.register_with_unit(

@@ -73,6 +73,12 @@ impl Endpoint {
         self.url_of("ws", "")
     }
 
+    /// Returns the URL without an id. It never changes, because the agent-browser daemon would
+    /// connect again and lose its references.
+    fn constant_url(&self) -> String {
+        format!("ws://{}/cdp?token={}", self.listener, self.token)
+    }
+
     /// Returns the URL of an action of the session's listener.
     fn url_of(&self, scheme: &str, action: &str) -> String {
         let Endpoint {
@@ -138,7 +144,7 @@ impl SessionCommands {
         let proxy = format!("http://127.0.0.1:{}", self.proxy_port);
         // The proxy never connects to it.
         let direct = &self.endpoint.listener;
-        let endpoint = self.endpoint.url();
+        let (endpoint, agent_endpoint) = (self.endpoint.url(), self.endpoint.constant_url());
         let node_options = [
             &self.runtime.node_proxy,
             &self.runtime.node_libraries,
@@ -189,7 +195,7 @@ impl SessionCommands {
             ("NODE_OPTIONS", &node_options),
             // Programs of the session connect to this address. Firecrawl's CLI documents the name.
             ("CDP_URL", &endpoint),
-            ("AGENT_BROWSER_CDP", &endpoint),
+            ("AGENT_BROWSER_CDP", &agent_endpoint),
             // Applies to pages that the command fetches itself.
             ("AGENT_BROWSER_USE_SYSTEM_CA", "1"),
             ("AGENT_BROWSER_SESSION", AGENT_SESSION),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hearth_browser::{Browser, LaunchSpec, NavigationErrorHint};
 use hearth_budget::Budget;
@@ -10,7 +11,7 @@ use hearth_egress::Proxy;
 use hearth_runner::{Attachment, Kernel};
 use hearth_sandbox::has_processes;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
@@ -22,7 +23,6 @@ use super::profile;
 use super::program_access::ProgramAccess;
 use super::resources::{OutputLimits, ResourceParts, SessionResources};
 use super::session::CLEANUP_TIMEOUT;
-use super::spans::session_span;
 use super::spec::RegistrySpec;
 use crate::profiles::ProfileLease;
 use crate::sandbox::dirs::session_dir_name;
@@ -30,6 +30,9 @@ use crate::sandbox::plan::Ports;
 use crate::sandbox::programs::{Endpoint, SessionCommands};
 use crate::sandbox::session::{SandboxSpec, SessionSandbox};
 use crate::sandbox::uid_pool::{UidLease, UidPool};
+
+/// The time limit for kernels to connect and prepare their first run. It takes half a second.
+const WARM_UP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A session without an id, which no client has yet.
 #[derive(Debug)]
@@ -87,15 +90,15 @@ impl SessionBuilder {
         }
     }
 
-    /// Creates the parts of a session. On failure, nothing of them remains. The caller must not drop
-    /// the future, because only [`abort`](SessionBuilder::abort) removes the files.
+    /// Creates the parts of a session. On failure, nothing of them remains. The caller must not
+    /// drop the future, because only [`abort`](SessionBuilder::abort) removes the files.
     pub async fn build(
         mut self,
         profile: Option<ProfileLease>,
         kernels: Kernels<'_>,
+        span: Span,
     ) -> Result<PreparedSession, SessionError> {
         self.profile = profile;
-        let span = session_span();
         let created = self.create_parts(kernels).instrument(span.clone()).await;
         match created {
             Ok((resources, warning)) => Ok(PreparedSession {
@@ -175,16 +178,21 @@ impl SessionBuilder {
     ) -> Result<(Arc<SessionResources>, Option<ProfileWarning>), SessionError> {
         self.open_proxy().await?;
         self.open_cdp_listener().await?;
-        self.create_sandbox().await?;
+        let waits_for_user_ids = matches!(kernels, Kernels::Loaded(_));
+        self.create_sandbox(waits_for_user_ids).await?;
         self.plan_commands()?;
         let (Kernels::Loaded(languages) | Kernels::WarmedUp(languages, _)) = kernels;
         let (launched, loaded) = tokio::join!(self.launch_browser(), self.load_kernels(languages));
         let (browser, warning) = launched?;
-        self.connect_programs(browser);
+        self.connect_programs(browser.clone());
         self.attach(&loaded, matches!(kernels, Kernels::WarmedUp(..)))?;
         if let Kernels::WarmedUp(_, stop) = kernels {
+            let warming_up = timeout(WARM_UP_TIMEOUT, wait_until_warm(&loaded, languages));
             tokio::select! {
-                warm = wait_until_warm(&loaded, languages) => warm?,
+                warm = warming_up => warm.unwrap_or_else(|_| Err(not_warm("a")))?,
+                reason = browser.died() => {
+                    return Err(not_prepared(format!("the browser died: {reason}")));
+                }
                 () = stop.cancelled() => return Err(SessionError::Stopping),
             }
         }
@@ -217,9 +225,9 @@ impl SessionBuilder {
         sent.map_err(|_| SessionError::Stopping)
     }
 
-    /// Leases user ids under which no process runs, if sessions have their own. Waits for those of
-    /// ended sessions (at most 10 s).
-    async fn lease_user_ids(&self) -> Result<Option<UidLease>, SessionError> {
+    /// Leases user ids under which no process runs, if sessions have their own. If it `waits`, waits
+    /// for those of ended sessions (at most 10 s).
+    async fn lease_user_ids(&self, waits: bool) -> Result<Option<UidLease>, SessionError> {
         let Some(ids) = self.spec.isolation.user_ids() else {
             return Ok(None);
         };
@@ -236,14 +244,14 @@ impl SessionBuilder {
                 return Ok(Some(lease));
             }
             // The pool is as large as the session limit, but ended sessions may still hold leases.
-            if !may_improve || timeout_at(until, returned).await.is_err() {
+            if !waits || !may_improve || timeout_at(until, returned).await.is_err() {
                 return Err(SessionError::AtCapacity);
             }
         }
     }
 
-    async fn create_sandbox(&mut self) -> Result<(), SessionError> {
-        let uid_lease = self.lease_user_ids().await?;
+    async fn create_sandbox(&mut self, waits_for_user_ids: bool) -> Result<(), SessionError> {
+        let uid_lease = self.lease_user_ids(waits_for_user_ids).await?;
         let spec = Arc::clone(&self.spec);
         let egress = self.proxy.iter().map(Proxy::port).collect();
         let (cdp, _) = self.cdp.as_ref().ok_or_else(incomplete)?;
@@ -431,13 +439,15 @@ async fn wait_until_warm(
             None => false,
         };
         if !is_warm {
-            let name = language.as_str();
-            return Err(SessionError::ExecutionNotStarted(format!(
-                "the {name} kernel did not become ready"
-            )));
+            return Err(not_warm(&format!("the {}", language.as_str())));
         }
     }
     Ok(())
+}
+
+/// Returns the error of a kernel that did not warm up.
+fn not_warm(kernel: &str) -> SessionError {
+    SessionError::ExecutionNotStarted(format!("{kernel} kernel did not become ready"))
 }
 
 /// Returns the error for something that the browser needs.

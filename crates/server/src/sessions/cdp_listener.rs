@@ -18,7 +18,7 @@ use super::program_access::ProgramAccess;
 #[derive(Debug)]
 pub(crate) struct CdpListener {
     pub listener: TcpListener,
-    /// What clients of the listener may use.
+    /// The secret of the listener's clients, and their browser.
     pub access: Arc<ProgramAccess>,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,

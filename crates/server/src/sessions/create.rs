@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hearth_contract::{CreateRequest, DestroyedReason};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::builder::{Kernels, PreparedSession, SessionBuilder};
@@ -15,7 +15,7 @@ use super::info::SessionInfo;
 use super::registry::Registry;
 use super::resources::SessionResources;
 use super::session::{CLEANUP_TIMEOUT, Session, SessionParts};
-use super::spans::{name_session, record_session};
+use super::spans::{name_session, record_session, session_span};
 use super::supervisor::supervise;
 use super::team_quota::{CapacityPermit, QuotaReached};
 use super::tokens::Tokens;
@@ -90,6 +90,8 @@ impl Registry {
             Err(shortage) if shortage.is_shortage() => {}
             admitted => return admitted,
         }
+        // Warm sessions are the first to go.
+        self.discard_warm_sessions().await;
         let until = Instant::now() + CLEANUP_TIMEOUT;
         loop {
             // Before the next attempt, so that no end of a cleanup is missed.
@@ -133,7 +135,7 @@ impl Registry {
 
     /// Takes a warm session, or builds one. Registers it and starts its tasks.
     async fn launch(
-        &self,
+        self: &Arc<Self>,
         team: Team,
         request: CreateRequest,
         capacity_permit: CapacityPermit,
@@ -142,10 +144,15 @@ impl Registry {
         record_session(id);
         let profile = self.lease_profile(&team, &request)?;
         let warm = self.claim_warm_session(profile.is_some()).await;
+        let span = match &warm {
+            Some(warm) => warm.span.clone(),
+            None => session_span(),
+        };
+        name_session(&span, id, &team);
         let prepared = match (warm, profile) {
             (Some(warm), None) => warm,
             (Some(warm), Some(profile)) => self.change_browser(warm, profile).await?,
-            (None, profile) => self.build_cold(profile).await?,
+            (None, profile) => self.build_cold(profile, span.clone()).await?,
         };
         let new = NewSession {
             id,
@@ -153,9 +160,13 @@ impl Registry {
             request,
             capacity_permit,
         };
-        let span = prepared.span.clone();
-        name_session(&span, id, &new.team);
-        self.hand_over(prepared, new).instrument(span).await
+        let session = self.hand_over(prepared, new).instrument(span).await?;
+        tracing::info!("session created");
+        if self.is_stopping() {
+            session.end(DestroyedReason::ServerStopped).await;
+            return Err(SessionError::Stopping);
+        }
+        Ok(session)
     }
 
     /// Leases the profile of the request, if it names one.
@@ -178,9 +189,10 @@ impl Registry {
     async fn build_cold(
         &self,
         profile: Option<ProfileLease>,
+        span: Span,
     ) -> Result<PreparedSession, SessionError> {
         let kernels = Kernels::Loaded(self.warm_pool.first_language());
-        let built = self.new_builder().build(profile, kernels).await;
+        let built = self.new_builder().build(profile, kernels, span).await;
         if built.is_ok() {
             self.launch_health.record_success();
         }
@@ -228,7 +240,7 @@ impl Registry {
         let info = match self.record(&new).await {
             Ok(info) => info,
             Err(error) => {
-                resources.discard().await;
+                self.discard(&resources).await;
                 return Err(error);
             }
         };
@@ -241,14 +253,9 @@ impl Registry {
             services: self.services.clone(),
             warning,
         }));
-        resources.access.set_session(&session);
         self.insert(&session);
+        resources.access.set_session(session.id());
         self.start_tasks(&session, resources);
-        tracing::info!("session created");
-        if self.is_stopping() {
-            session.end(DestroyedReason::ServerStopped).await;
-            return Err(SessionError::Stopping);
-        }
         Ok(session)
     }
 

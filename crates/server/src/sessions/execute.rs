@@ -40,8 +40,6 @@ impl Session {
     /// code has not started.
     pub async fn execute(&self, request: ExecuteRequest) -> Result<Executed, SessionError> {
         record_language(request.language);
-        // Only the start of code is a moment at which background work would disturb it.
-        let _busy = self.services.load.begin();
         let mut metrics = ExecutionMetricsGuard::new(&self.services.metrics, request.language);
         let result = self.run(&request, &mut metrics).await;
         if let Some(rejection) = result.as_ref().err().and_then(SessionError::rejection) {
@@ -64,6 +62,8 @@ impl Session {
         request: &ExecuteRequest,
         metrics: &mut ExecutionMetricsGuard,
     ) -> Result<(Executed, ExecuteOutcome), SessionError> {
+        // Background work would disturb the start of code.
+        let busy = self.services.load.begin();
         let resources = self.resources()?;
         let code = resources.budget.reserve(request.code.len());
         let _code = code.map_err(SessionError::Overloaded)?;
@@ -77,6 +77,7 @@ impl Session {
         metrics.start();
         let teams = self.services.metrics.teams();
         teams.execution_started(self.team());
+        drop(busy);
         let code_run = CodeRun {
             request,
             deadline,

@@ -1,8 +1,8 @@
 //! Sessions, from their creation to their end.
 //!
 //! - `registry` maps ids to entries (`entry`). `create` admits and starts new sessions, `builder`
-//!   creates the parts of one session, `warm_pool` keeps some sessions prepared, and `overview`
-//!   summarises all sessions.
+//!   creates the parts of one session, `warm_pool` holds sessions that `keep_warm` has prepared in
+//!   advance, and `overview` summarises all sessions.
 //! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
 //!   fixed properties. `resources` are its browser, kernels and files until the end.
 //! - `execute` handles one execute request: a turn in `kernel_slots`, the code in `run_code`, the
@@ -28,6 +28,7 @@ mod execute;
 mod execution_metrics;
 mod health;
 mod info;
+mod keep_warm;
 mod kernel_slots;
 mod kernels;
 mod language_hint;

@@ -1,13 +1,13 @@
 //! The access of a session's own programs to its browser. Kernels connect before a client gets the
 //! session, so this is older than the session's id.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hearth_browser::{Browser, Client, ClientOrigin};
 use hearth_budget::Budget;
+use uuid::Uuid;
 
 use super::error::SessionError;
-use super::session::Session;
 use crate::token::Token;
 
 /// The secret of a session's own programs, and the browser behind it.
@@ -17,8 +17,8 @@ pub(crate) struct ProgramAccess {
     budget: Budget,
     /// Set when the browser runs.
     browser: Mutex<Option<Browser>>,
-    /// Set when a client gets the session.
-    session: OnceLock<Weak<Session>>,
+    /// The id of the session. Set when a client gets the session.
+    session: OnceLock<Uuid>,
 }
 
 impl ProgramAccess {
@@ -46,22 +46,17 @@ impl ProgramAccess {
     }
 
     /// Names the session that a client got.
-    pub(super) fn set_session(&self, session: &Arc<Session>) {
-        let _ = self.session.set(Arc::downgrade(session));
+    pub(super) fn set_session(&self, id: Uuid) {
+        let _ = self.session.set(id);
     }
 
-    /// Returns the session, unless no client has it yet.
-    pub fn session(&self) -> Option<Arc<Session>> {
-        self.session.get()?.upgrade()
+    /// Returns the id of the session, unless no client has it yet.
+    pub fn session(&self) -> Option<Uuid> {
+        self.session.get().copied()
     }
 
-    /// Attaches a program of the session to the browser.
+    /// Attaches a program to the browser of a session that no client has yet.
     pub async fn attach_client(&self) -> Result<Client, SessionError> {
-        let origin = ClientOrigin::Internal;
-        if self.session.get().is_some() {
-            let session = self.session().ok_or(SessionError::Ended)?;
-            return session.attach_client(None, origin).await;
-        }
         let browser = self
             .browser
             .lock()
@@ -69,7 +64,7 @@ impl ProgramAccess {
             .clone();
         let browser =
             browser.ok_or_else(|| SessionError::BrowserUnreachable("it is starting".to_owned()))?;
-        let attached = browser.attach(origin).await;
+        let attached = browser.attach(ClientOrigin::Internal).await;
         attached.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
     }
 }

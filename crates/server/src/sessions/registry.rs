@@ -104,12 +104,15 @@ impl Registry {
     }
 
     /// Replaces limits and the list of allowed destinations, also for active sessions.
-    pub fn reconfigure(&self, limits: Limits, max_sessions: QuotaMax, allow: AllowList) {
+    pub fn reconfigure(self: &Arc<Self>, limits: Limits, max_sessions: QuotaMax, allow: AllowList) {
+        let is_changed = limits != self.limits();
         self.spec.limits.set(limits);
         self.team_quota.set_max(max_sessions);
         self.spec.egress.set_allow_list(allow);
-        // Warm sessions were prepared with the earlier limits.
-        self.replace_warm_sessions();
+        if is_changed {
+            // Warm sessions were prepared with the earlier limits.
+            self.replace_warm_sessions();
+        }
     }
 
     /// Returns the parent of all session directories.

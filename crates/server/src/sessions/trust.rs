@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use hearth_sandbox::has_processes;
 use tokio_util::task::TaskTracker;
@@ -23,7 +24,7 @@ impl Registry {
     /// trust the same as before. Programs of active sessions see the change when they start;
     /// browsers do not.
     pub async fn trust(
-        &self,
+        self: &Arc<Self>,
         data_dir: &Path,
         authorities: Option<&CertificateAuthorities>,
     ) -> Result<(), ConfigError> {
@@ -50,7 +51,11 @@ impl Registry {
             None => None,
             Some(ids) => {
                 let is_unused = |index| has_processes(ids, index).is_ok_and(|has_any| !has_any);
-                let lease = self.uid_pool.lease(is_unused);
+                let mut lease = self.uid_pool.lease(is_unused);
+                if lease.is_none() {
+                    self.discard_warm_sessions().await;
+                    lease = self.uid_pool.lease(is_unused);
+                }
                 Some(lease.ok_or_else(no_user_ids)?)
             }
         };

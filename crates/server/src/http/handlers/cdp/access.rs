@@ -13,7 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::token_in;
 use crate::http::links::Links;
 use crate::http::state::AppState;
-use crate::sessions::{ProgramAccess, Session, SessionEntry, record_team};
+use crate::sessions::{ProgramAccess, Session, SessionEntry, SessionError, record_team};
 
 /// A path that some clients append to the whole URL, after its query, to find the WebSocket.
 const APPENDED_PATH: &str = "/json/version";
@@ -72,18 +72,25 @@ impl CdpRequest {
     }
 
     /// Checks that the request has the token of a session's own programs. If its path names a
-    /// session, that must be theirs.
-    pub(super) fn authorize_program(&self, access: &ProgramAccess) -> Result<(), ApiError> {
+    /// session, that must be theirs. Returns the session, unless no client has it yet.
+    pub(super) fn authorize_program(
+        &self,
+        state: &AppState,
+        access: &ProgramAccess,
+    ) -> Result<Option<Arc<Session>>, ApiError> {
         let has_token = access.token().matches(self.required_token()?);
-        let session = access.session();
-        let own_id = session.as_ref().map(|session| session.id().to_string());
+        let own_id = access.session().map(|id| id.to_string());
         if !has_token || (self.session.is_some() && self.session != own_id) {
             return Err(ApiError::Unauthorized(ErrorBody::invalid_token()));
         }
-        if let Some(session) = session {
-            record_team(session.team());
+        let Some(id) = own_id else { return Ok(None) };
+        match state.session(&id) {
+            Ok(SessionEntry::Current(session)) => {
+                record_team(session.team());
+                Ok(Some(session))
+            }
+            _ => Err(SessionError::Ended.into()),
         }
-        Ok(())
     }
 
     /// Returns the session if the request has the token of its `cdpUrl`. An unknown session and a

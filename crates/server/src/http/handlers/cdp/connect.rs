@@ -80,10 +80,13 @@ pub(crate) async fn internal(
     Extension(peer): Extension<Arc<Peer>>,
     upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
-    request.authorize_program(&access)?;
+    let session = request.authorize_program(&state, &access)?;
     peer.authenticate();
     let upgrade = upgrade?;
-    let client = access.attach_client().await?;
+    let client = match session {
+        Some(session) => session.attach_client(None, ClientOrigin::Internal).await?,
+        None => access.attach_client().await?,
+    };
     let tracker = state.registry().tracker();
     Ok(ws::cdp::accept(
         upgrade,
@@ -97,24 +100,27 @@ pub(crate) async fn internal(
 /// Starts the agent-browser daemon of the session. The `agent-browser` command of a kernel's
 /// program requests it.
 pub(crate) async fn start_agent(
+    State(state): State<AppState>,
     Extension(access): Extension<Arc<ProgramAccess>>,
     request: CdpRequest,
     Extension(peer): Extension<Arc<Peer>>,
 ) -> Result<StatusCode, ApiError> {
-    let session = authorized_session(&access, &request, &peer)?;
+    let session = authorized_session(&state, &access, &request, &peer)?;
     session.start_agent().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Makes the browser ignore certificate errors. Launches with such an option request it, because the
-/// default context of a running browser has no such option. The `agent-browser` command requests it
-/// for `--ignore-https-errors`, because the daemon ignores this option when it connects to a browser.
+/// Makes the browser ignore certificate errors. Launches with such an option request it, because
+/// the default context of a running browser has no such option. The `agent-browser` command
+/// requests it for `--ignore-https-errors`, because the daemon ignores this option when it connects
+/// to a browser.
 pub(crate) async fn ignore_certificate_errors(
+    State(state): State<AppState>,
     Extension(access): Extension<Arc<ProgramAccess>>,
     request: CdpRequest,
     Extension(peer): Extension<Arc<Peer>>,
 ) -> Result<StatusCode, ApiError> {
-    let session = authorized_session(&access, &request, &peer)?;
+    let session = authorized_session(&state, &access, &request, &peer)?;
     session.ignore_certificate_errors().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -122,13 +128,14 @@ pub(crate) async fn ignore_certificate_errors(
 /// Returns the session of a program that has the token. Programs run only in sessions that a client
 /// has.
 fn authorized_session(
+    state: &AppState,
     access: &ProgramAccess,
     request: &CdpRequest,
     peer: &Peer,
 ) -> Result<Arc<Session>, ApiError> {
-    request.authorize_program(access)?;
+    let session = request.authorize_program(state, access)?;
     peer.authenticate();
-    Ok(access.session().ok_or(SessionError::Ended)?)
+    Ok(session.ok_or(SessionError::Ended)?)
 }
 
 async fn connect(
