@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz fuzz-api fuzz-parsers soak soak-mixed bench docs check setup setup-tests build cargo image image-test
+.PHONY: help run test fuzz fuzz-api fuzz-parsers soak soak-mixed bench bench-compare docs check setup setup-tests build cargo image image-test
 
 # Selects the whole workspace although it builds one binary. `run` and `test` then use the same
 # features of all dependencies and share the compilation. `-p hearth` would compile most of them a
@@ -42,6 +42,10 @@ docs: cargo setup-tests ## update docs/conformance.md, docs/SECURITY.md and docs
 bench: build ## run the benchmarks and write docs/benchmarks.md (quick: make bench ARGS=--quick)
 	@$(BUILD) --bin hearth-bench
 	@exec "$${CARGO_TARGET_DIR:-target}/release/hearth-bench" $(ARGS)
+
+bench-compare: build ## run the benchmarks of two versions in turns and print both (the other one: make bench-compare BASE=main)
+	@$(BUILD) --bin hearth-bench
+	@exec scripts/bench-compare "$(BASE)" $(ARGS)
 
 check: ## check formatting, lints and spelling
 	cargo fmt --all --check

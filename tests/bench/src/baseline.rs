@@ -28,6 +28,30 @@ const { chromium } = require(process.argv[1]);
   await browser.close();
 })();";
 
+/// Starts the browser without Playwright. The browser and its child processes are in a process
+/// group.
+const NODE_RAW: &str = "\
+const { chromium } = require(process.argv[1]);
+const { spawn } = require('node:child_process');
+const { mkdtempSync } = require('node:fs');
+(async () => {
+  const data = mkdtempSync(process.env.TMPDIR + '/raw-');
+  const flags = ['--no-sandbox', '--remote-debugging-port=0', '--user-data-dir=' + data, 'about:blank'];
+  const child = spawn(process.argv[2], flags, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const ended = new Promise((done) => child.once('exit', done));
+  let text = '';
+  const url = await Promise.race([ended, new Promise((done) => child.stderr.on('data', (chunk) => {
+    const found = /listening on (ws:\\S+)\\s/.exec(text += chunk);
+    if (found) done(found[1]);
+  }))]);
+  if (typeof url !== 'string') throw new Error('the browser ended: ' + text);
+  const browser = await chromium.connectOverCDP(url);
+  console.log('title', await browser.contexts()[0].pages()[0].title());
+  process.kill(-child.pid, 'SIGKILL');
+  await ended;
+  process.exit();
+})();";
+
 const PYTHON_LAUNCH: &str = "\
 import sys
 from playwright.sync_api import sync_playwright
@@ -85,6 +109,14 @@ impl Baseline {
                 &["-c", PYTHON_LAUNCH, executable],
             ),
         }
+    }
+
+    /// Runs a node script that starts a browser itself and connects to its port.
+    pub fn raw_launch(&self, executable: &str) -> Duration {
+        self.script(
+            &installed("bin/node"),
+            &["-e", NODE_RAW, &playwright(), executable],
+        )
     }
 
     /// Runs a script that connects to a session's browser.
@@ -146,6 +178,17 @@ impl Baseline {
         );
         (String::from_utf8_lossy(&output.stdout).into_owned(), took)
     }
+}
+
+/// Runs `work` in this many threads, and returns the time until the last one has ended.
+pub fn at_once(count: usize, work: impl Fn() + Sync) -> Duration {
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(&work);
+        }
+    });
+    start.elapsed()
 }
 
 /// Returns the path of a file that the setup script installed.

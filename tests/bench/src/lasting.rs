@@ -3,12 +3,11 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
-use hearth_test_support::{Session, Site, TestServer};
-use serde_json::{Value, json};
+use hearth_test_support::{Site, TestServer};
+use serde_json::json;
 
-use crate::harness::Harness;
+use crate::harness::{Extent, Harness, second_server};
 use crate::rows::Group;
 use crate::samples::Samples;
 
@@ -72,12 +71,13 @@ impl Holder {
 }
 
 /// Measures the group [`Group::Lasting`].
-pub async fn measure(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
-    profiles(harness, rounds, samples).await;
-    store(harness, rounds, samples).await;
+pub async fn measure(harness: &Harness<'_>, extent: Extent, samples: &mut Samples) {
+    profiles(harness, extent, samples).await;
+    store(harness, extent.rounds, samples).await;
 }
 
-async fn profiles(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+async fn profiles(harness: &Harness<'_>, extent: Extent, samples: &mut Samples) {
+    let warm_up_rounds = extent.warm_up_rounds(Group::Lasting);
     let site = Site::start().await;
     let with = json!({"profile": {"name": "twenty"}});
     let session = harness.server.session_with(&with).await;
@@ -98,11 +98,12 @@ async fn profiles(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
         (json!({}), "create-plain", "delete-plain"),
         (with, "create-profile", "delete-profile"),
     ];
-    for round in 0..Group::Lasting.warm_up_rounds() + rounds {
+    for round in 0..warm_up_rounds + extent.rounds {
         for (body, create, delete) in &turns {
-            let (session, created) = created(harness, body).await;
+            let (session, created) = harness.create_with(body).await;
             let deleted = harness.delete(&session).await;
-            if round >= Group::Lasting.warm_up_rounds() {
+            harness.settle().await;
+            if round >= warm_up_rounds {
                 samples.add(create, created);
                 samples.add(delete, deleted);
             }
@@ -111,15 +112,8 @@ async fn profiles(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
     }
 }
 
-async fn created(harness: &Harness<'_>, body: &Value) -> (Session, std::time::Duration) {
-    let start = Instant::now();
-    let session = harness.server.session_with(body).await;
-    let took = start.elapsed();
-    (session, took)
-}
-
 async fn store(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
-    let held = TestServer::builder().start().await;
+    let held = second_server(0).start().await;
     let without = Harness::setup(&held).await;
     let (one, other) = (harness.session().await, without.session().await);
     harness.execute(&one, "node", "1").await;

@@ -4,10 +4,10 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use hearth_test_support::{Session, TestServer, Viewer};
+use hearth_test_support::{Session, Viewer};
 use serde_json::json;
 
-use crate::harness::Harness;
+use crate::harness::{Extent, Harness, second_server};
 use crate::rows::Group;
 use crate::samples::Samples;
 
@@ -66,12 +66,13 @@ times";
 const COUNTING: Duration = Duration::from_secs(2);
 
 /// Measures the group [`Group::Live`].
-pub async fn measure(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+pub async fn measure(harness: &Harness<'_>, extent: Extent, samples: &mut Samples) {
+    let warm_up_rounds = extent.warm_up_rounds(Group::Live);
     let session = harness.session().await;
     harness.execute(&session, "node", ANIMATION).await;
     let mut warm_up = Samples::default();
-    for round in 0..Group::Live.warm_up_rounds() + rounds {
-        let samples = if round < Group::Live.warm_up_rounds() {
+    for round in 0..warm_up_rounds + extent.rounds {
+        let samples = if round < warm_up_rounds {
             &mut warm_up
         } else {
             &mut *samples
@@ -83,10 +84,10 @@ pub async fn measure(harness: &Harness<'_>, rounds: usize, samples: &mut Samples
         for kind in kinds {
             screenshots(harness, &session, kind, samples).await;
         }
-        samples.add_value("frame", count(&session).await);
+        samples.add_value("frame", count(&session, extent).await);
     }
     session.delete().await;
-    keys(harness, rounds, samples).await;
+    keys(harness, extent, samples).await;
 }
 
 async fn screenshots(
@@ -121,13 +122,10 @@ async fn screenshots(
 
 /// Times a key in the viewer's browser, which is a session of another server, until the pixel
 /// changes there.
-async fn keys(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+async fn keys(harness: &Harness<'_>, extent: Extent, samples: &mut Samples) {
     // No session can reach the server that runs it.
-    let server = TestServer::start().await;
-    let viewers = Harness {
-        server: &server,
-        recipe: harness.recipe.clone(),
-    };
+    let server = second_server(0).start().await;
+    let viewers = harness.beside(&server, 0).await;
     let (watched, own) = (harness.session().await, viewers.session().await);
     harness.execute(&watched, "node", BLINKING).await;
     let link = watched.created["interactiveLiveViewUrl"]
@@ -140,9 +138,9 @@ async fn keys(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
             &VIEWER.replace("LINK", &json!(link).to_string()),
         )
         .await;
-    for round in 0..Group::Live.warm_up_rounds() + rounds {
+    for round in 0..extent.warm_up_rounds(Group::Live) + extent.rounds {
         let (times, _) = viewers.execute(&own, "node", KEYS).await;
-        if round < Group::Live.warm_up_rounds() {
+        if round < extent.warm_up_rounds(Group::Live) {
             continue;
         }
         for milliseconds in serde_json::from_str::<Vec<f64>>(&times).expect("a list of numbers") {
@@ -156,11 +154,12 @@ async fn keys(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
 
 /// Returns the mean milliseconds per picture, for a viewer that draws each one as soon as it
 /// arrives.
-async fn count(session: &Session) -> f64 {
+async fn count(session: &Session, extent: Extent) -> f64 {
+    let time = extent.pick(COUNTING, COUNTING / 4);
     let mut viewer = Viewer::connect(link(session)).await;
     viewer.watch().await;
     let (start, mut pictures) = (Instant::now(), 0_u32);
-    while start.elapsed() < COUNTING {
+    while start.elapsed() < time {
         viewer.watch().await;
         pictures += 1;
     }

@@ -11,26 +11,36 @@
 mod baseline;
 mod cdp;
 mod chromium;
+mod churn;
+mod compare;
 mod egress;
+mod first;
+mod groups;
 mod harness;
+mod json;
 mod lasting;
 mod live;
 mod machine;
 mod memory;
+mod rate;
 mod report;
 mod rows;
 mod runs;
 mod samples;
+mod server;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
-use hearth_test_support::TestServer;
+use hearth_test_support::document::write_section;
+use hearth_test_support::{TestServer, repository};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::harness::Harness;
+use crate::compare::Base;
+use crate::harness::{Extent, Harness, main_server};
 use crate::machine::Machine;
 use crate::rows::Group;
 use crate::samples::Samples;
@@ -51,11 +61,49 @@ struct Options {
     /// Run one round of everything, to check that the bench works; writes nothing
     #[arg(long)]
     quick: bool,
+    /// Write the results as JSON to this file, or to stdout instead of the report
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+    /// Compare with the results of an earlier run, a file that --json wrote; writes nothing
+    #[arg(long, value_name = "FILE", conflicts_with = "base_binary")]
+    base_file: Option<PathBuf>,
+    /// Compare with this server, as scripts/bench-compare does
+    #[arg(long, value_name = "PATH", requires = "base_runtime", hide = true)]
+    base_binary: Option<PathBuf>,
+    /// The runtime of that server
+    #[arg(long, value_name = "PATH", hide = true)]
+    base_runtime: Option<PathBuf>,
+    /// The name of that server
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "another version",
+        hide = true
+    )]
+    base_name: String,
+    /// Print all samples as JSON, for a comparison; writes nothing
+    #[arg(long, hide = true)]
+    samples: bool,
 }
 
 impl Options {
-    fn rounds(&self) -> usize {
-        if self.quick { 1 } else { self.rounds as usize }
+    fn extent(&self) -> Extent {
+        Extent {
+            rounds: if self.quick { 1 } else { self.rounds as usize },
+            is_quick: self.quick,
+        }
+    }
+
+    /// Returns the version to compare with, and its name.
+    fn base(&self) -> Option<(Base, String)> {
+        if let Some(path) = &self.base_file {
+            return Some((Base::File(path.clone()), path.display().to_string()));
+        }
+        let base = Base::Server {
+            binary: self.base_binary.clone()?,
+            runtime: self.base_runtime.clone()?,
+        };
+        Some((base, self.base_name.clone()))
     }
 
     fn groups(&self) -> Vec<Group> {
@@ -64,7 +112,7 @@ impl Options {
     }
 
     fn is_whole(&self) -> bool {
-        !self.quick && self.only.is_empty()
+        !self.quick && !self.samples && self.only.is_empty()
     }
 
     /// Returns the command that repeats this run.
@@ -90,11 +138,22 @@ impl Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let machine = Machine::read();
-    let server = TestServer::builder()
-        .setting("HEARTH_MAX_SESSIONS", "16")
-        .start()
-        .await;
+    if let Some((base, name)) = options.base() {
+        let comparison = compare::run(&base, &name, &options.groups(), options.extent()).await;
+        return match comparison {
+            Ok(tables) => {
+                println!("{tables}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&error),
+        };
+    }
+    let machine = if options.samples {
+        Machine { facts: Vec::new() }
+    } else {
+        Machine::read()
+    };
+    let server = main_server().start().await;
     // The server and the browsers are in their own process sessions, so a terminal's Ctrl-C does
     // not reach them.
     let samples = tokio::select! {
@@ -108,18 +167,52 @@ async fn main() -> ExitCode {
     let Some(samples) = samples else {
         return ExitCode::FAILURE;
     };
-    let report = report::write(&options.groups(), &samples, &machine, &options.command());
-    println!("{report}");
-    if options.is_whole() {
-        hearth_test_support::document::write_section(DOCUMENT, "results", &report);
-        println!(
-            "written to {}",
-            hearth_test_support::repository()
-                .join(Path::new(DOCUMENT))
-                .display()
+    if options.samples {
+        println!("{}", json::write_samples(&samples));
+        return ExitCode::SUCCESS;
+    }
+    match write(&options, &samples, &machine) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &str) -> ExitCode {
+    eprintln!("bench: {error}");
+    ExitCode::FAILURE
+}
+
+/// Prints the results, and writes them to the files that the options select.
+fn write(options: &Options, samples: &Samples, machine: &Machine) -> Result<(), String> {
+    let (groups, command) = (options.groups(), options.command());
+    let report = report::write(&groups, samples, machine, &command);
+    let is_for_stdout = options.json.as_deref() == Some(Path::new("-"));
+    if let Some(path) = &options.json {
+        let json = json::write(&groups, samples, machine, &command, options.quick);
+        if is_for_stdout {
+            println!("{json}");
+        } else {
+            std::fs::write(path, json + "\n")
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        }
+    }
+    if !is_for_stdout {
+        println!("{report}");
+    }
+    if options.quick {
+        eprintln!(
+            "bench: a quick run only checks that the bench works; bursts and numbers of sessions are smaller than their rows say"
         );
     }
-    ExitCode::SUCCESS
+    if options.is_whole() {
+        write_section(DOCUMENT, "results", &report);
+        write_section(DOCUMENT, "missed", &report::missed(&groups, samples));
+        eprintln!(
+            "bench: written to {}",
+            repository().join(DOCUMENT).display()
+        );
+    }
+    Ok(())
 }
 
 async fn stop_wanted() -> Signal {
@@ -133,24 +226,29 @@ async fn stop_wanted() -> Signal {
 
 async fn measure(server: &TestServer, options: &Options) -> Samples {
     let mut samples = Samples::default();
-    let rounds = options.rounds();
-    let groups = options.groups();
+    let (extent, groups) = (options.extent(), options.groups());
+    let rounds = extent.rounds;
     let harness = Harness::setup(server).await;
     for group in &groups {
-        eprintln!("bench: {}", group.name());
+        let began = Instant::now();
         match group {
-            Group::Memory => memory::measure(&harness, &mut samples).await,
-            Group::Starts => runs::starts(&harness, rounds, &mut samples).await,
-            Group::Warm => runs::warm(&harness, rounds, &mut samples).await,
+            Group::Memory => memory::measure(&harness, extent, &mut samples).await,
+            Group::Server => server::measure(&harness, extent, &mut samples).await,
+            Group::First => first::measure(&harness, extent, &mut samples).await,
+            Group::Starts => runs::starts(&harness, extent, &mut samples).await,
+            Group::Warm => runs::warm(&harness, extent, &mut samples).await,
+            Group::Rate => rate::measure(&harness, extent, &mut samples).await,
+            Group::Churn => churn::measure(&harness, extent, &mut samples).await,
             Group::Kill => runs::after_a_kill(&harness, rounds, &mut samples).await,
             Group::Cdp => cdp::measure(&harness, rounds, &mut samples).await,
             Group::Egress => egress::measure(&harness, rounds, &mut samples).await,
-            Group::Lasting => lasting::measure(&harness, rounds, &mut samples).await,
-            Group::Live => live::measure(&harness, rounds, &mut samples).await,
+            Group::Lasting => lasting::measure(&harness, extent, &mut samples).await,
+            Group::Live => live::measure(&harness, extent, &mut samples).await,
         }
+        eprintln!("bench: {} took {:.1?}", group.name(), began.elapsed());
     }
     if groups.contains(&Group::Memory) {
-        memory::measure_at_the_end(&harness, &mut samples).await;
+        memory::measure_at_the_end(&harness, extent, &mut samples).await;
     }
     samples
 }

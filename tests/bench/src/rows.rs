@@ -1,145 +1,42 @@
-//! Every row of the report, with its label, its target and its baseline.
+//! Every row of the report, with its label, its unit, its target and its baseline.
 
-use clap::ValueEnum;
+pub use crate::groups::Group;
 
-/// A group of rows that are measured together, in turns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Group {
-    /// Memory of the server, its shims, and the processes below them.
-    Memory,
-    /// Sessions from creation to deletion.
-    Starts,
-    /// Executions in a session that has already run one.
-    Warm,
-    /// The execution after a killed one.
-    Kill,
-    /// Single CDP commands.
-    Cdp,
-    /// Requests from sessions to the network.
-    Egress,
-    /// Data that outlives sessions.
-    Lasting,
-    /// The live view.
-    Live,
+/// The unit of a row's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Milliseconds.
+    Ms,
+    /// Mebibytes.
+    Mib,
+    /// Events per second, of which more are better.
+    PerSecond,
+    /// Processor time, as a percentage of one processor.
+    CpuPercent,
+    /// A number of things.
+    Count,
 }
 
-impl Group {
-    /// All groups in the order of measurement: memory is first, while the server is fresh.
-    pub const ALL: &[Group] = &[
-        Group::Memory,
-        Group::Starts,
-        Group::Warm,
-        Group::Kill,
-        Group::Cdp,
-        Group::Egress,
-        Group::Lasting,
-        Group::Live,
-    ];
-
-    /// Returns the group's name as an option value.
-    pub fn name(self) -> &'static str {
+impl Unit {
+    /// Returns the unit as the report writes it.
+    pub fn label(self) -> &'static str {
         match self {
-            Group::Memory => "memory",
-            Group::Starts => "starts",
-            Group::Warm => "warm",
-            Group::Kill => "kill",
-            Group::Cdp => "cdp",
-            Group::Egress => "egress",
-            Group::Lasting => "lasting",
-            Group::Live => "live",
+            Unit::Ms => "ms",
+            Unit::Mib => "MiB",
+            Unit::PerSecond => "per second",
+            Unit::CpuPercent => "% of a CPU",
+            Unit::Count => "number",
         }
     }
 
-    /// Returns the heading of its table.
-    pub fn heading(self) -> &'static str {
+    /// Returns the unit as the end of a key in JSON.
+    pub fn suffix(self) -> &'static str {
         match self {
-            Group::Memory => "Memory",
-            Group::Starts => "Session lifecycle",
-            Group::Warm => "Warm executions",
-            Group::Kill => "Execution after a kill",
-            Group::Cdp => "CDP latency",
-            Group::Egress => "Egress",
-            Group::Lasting => "Persistence",
-            Group::Live => "Live view",
-        }
-    }
-
-    /// Returns the unit of its values.
-    pub fn unit(self) -> &'static str {
-        match self {
-            Group::Memory => "MiB",
-            _ => "ms",
-        }
-    }
-
-    /// Describes how it is measured.
-    pub fn method(self) -> &'static str {
-        match self {
-            Group::Memory => {
-                "PSS (`/proc/PID/smaps_rollup`): a page shared by several processes counts \
-                 proportionally, so shims become smaller with their number. Each session has run `1` in node. Samples are processes or sessions; \
-                 the server is measured once."
-            }
-            Group::Starts => {
-                "A round creates a new session for each language: raw start, create, first \
-                 execute, the scripts, delete. \
-                 The raw start uses the flags, environment and directories of a session's \
-                 browser and the same kind of pipe, and ends when the page is announced; no \
-                 process supervises it. The scripts are timed from start to exit."
-            }
-            Group::Warm => {
-                "One session; a round runs every row once, in alternating order, over one \
-                 persistent HTTP/1.1 connection."
-            }
-            Group::Kill => {
-                "`while (true) {}` is killed at its timeout of 1 s. The measured request is the \
-                 next one, which is sent as soon as the response arrives and needs a new kernel."
-            }
-            Group::Cdp => {
-                "All rows use the same client; a round sends every row's command once. The \
-                 baselines are two raw browsers with the same flags, one on a pipe and one on a \
-                 loopback port, which the broker replaces."
-            }
-            Group::Egress => {
-                "Time from the connection to the last byte, in a node program outside the \
-                 session that uses node's http module; the file server is a thread of the bench. \
-                 A round fetches each file over each of the three paths, in turns; the small \
-                 file ten times as often. 1.18 times the time is 85 % of the throughput."
-            }
-            Group::Lasting => {
-                "The profile holds twenty values of a million random bytes in IndexedDB. A round creates and deletes a session without a profile and one that saves it, \
-                 in turns. The server records an execution after its response is sent; on the \
-                 baseline server, another program holds the store's lock, so nothing is \
-                 recorded."
-            }
-            Group::Live => {
-                "A page of 1280x720 changes 60 times a second. A round takes ten screenshots of it with a \
-                 viewer and ten without, in turns, timed in the node kernel; then a viewer counts pictures for two seconds. The viewer is the bench, which draws nothing and acknowledges each picture at \
-                 once. For keys, the viewer is a real browser of another server on the same \
-                 machine, which has the live view open and times a key from its event to the \
-                 pixel on its canvas; the page changes its colour with every key."
-            }
-        }
-    }
-
-    /// Returns the number of warm-up rounds, which are not counted.
-    pub fn warm_up_rounds(self) -> usize {
-        match self {
-            Group::Memory | Group::Kill => 0,
-            Group::Starts | Group::Live | Group::Lasting => 1,
-            Group::Egress => 3,
-            Group::Warm => 20,
-            Group::Cdp => 50,
-        }
-    }
-
-    /// Returns the counted rounds for each requested round.
-    pub fn rounds_each(self) -> usize {
-        match self {
-            Group::Memory | Group::Starts | Group::Kill | Group::Lasting | Group::Live => 1,
-            Group::Egress => 2,
-            Group::Warm => 15,
-            Group::Cdp => 50,
+            Unit::Ms => "ms",
+            Unit::Mib => "mib",
+            Unit::PerSecond => "per_second",
+            Unit::CpuPercent => "cpu_percent",
+            Unit::Count => "count",
         }
     }
 }
@@ -158,273 +55,108 @@ pub enum Target {
 /// A row of the report.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// The row's id in the measuring code.
+    /// The row's id in the measuring code and in JSON.
     pub key: &'static str,
     /// The table that contains it.
     pub group: Group,
     /// The row's text.
     pub label: &'static str,
+    /// The unit of its values.
+    pub unit: Unit,
     /// The target, if there is one.
     pub target: Option<Target>,
+    /// An upper limit for the 95th percentile, which is a part of the target.
+    pub p95_limit: Option<f64>,
     /// True for baselines without Hearth.
     pub is_baseline: bool,
 }
 
+/// Returns a row without a target. Its unit is that of most rows of its group.
 const fn row(group: Group, key: &'static str, label: &'static str) -> Row {
     Row {
         key,
         group,
         label,
+        unit: match group {
+            Group::Memory => Unit::Mib,
+            _ => Unit::Ms,
+        },
         target: None,
+        p95_limit: None,
         is_baseline: false,
     }
 }
 
-const fn with_target(group: Group, key: &'static str, label: &'static str, target: Target) -> Row {
-    Row {
-        key,
-        group,
-        label,
-        target: Some(target),
-        is_baseline: false,
+impl Row {
+    /// Finds the row with this key.
+    pub fn find(key: &str) -> Option<&'static Row> {
+        ROWS.iter().find(|row| row.key == key)
     }
-}
 
-const fn baseline(group: Group, key: &'static str, label: &'static str) -> Row {
-    Row {
-        key,
-        group,
-        label,
-        target: None,
-        is_baseline: true,
+    const fn unit(self, unit: Unit) -> Row {
+        Row { unit, ..self }
+    }
+
+    const fn baseline(self) -> Row {
+        Row {
+            is_baseline: true,
+            ..self
+        }
+    }
+
+    const fn with_target(self, target: Target) -> Row {
+        Row {
+            target: Some(target),
+            ..self
+        }
+    }
+
+    const fn at_most(self, limit: f64) -> Row {
+        self.with_target(Target::AtMost(limit))
+    }
+
+    const fn above(self, other: &'static str, extra: f64) -> Row {
+        self.with_target(Target::Above(other, extra))
+    }
+
+    const fn times(self, other: &'static str, factor: f64) -> Row {
+        self.with_target(Target::Times(other, factor))
+    }
+
+    const fn p95_at_most(self, limit: f64) -> Row {
+        Row {
+            p95_limit: Some(limit),
+            ..self
+        }
     }
 }
 
 const MEMORY: Group = Group::Memory;
+const SERVER: Group = Group::Server;
+const FIRST: Group = Group::First;
 const STARTS: Group = Group::Starts;
 const WARM: Group = Group::Warm;
+const RATE: Group = Group::Rate;
+const CHURN: Group = Group::Churn;
 const KILL: Group = Group::Kill;
 const CDP: Group = Group::Cdp;
 const EGRESS: Group = Group::Egress;
 const LASTING: Group = Group::Lasting;
 const LIVE: Group = Group::Live;
 
-/// All rows in the order of the report.
+/// All rows by group, in the order of the report.
 pub const ROWS: &[Row] = &[
-    with_target(
-        STARTS,
-        "create",
-        "create",
-        Target::Above("chromium-start", 60.0),
-    ),
-    baseline(
-        STARTS,
-        "chromium-start",
-        "raw browser start, until its first page",
-    ),
-    row(
-        STARTS,
-        "first-node",
-        "first execute, node `await page.title()`",
-    ),
-    baseline(
-        STARTS,
-        "script-node",
-        "cold Playwright script in node: launch, new page, title, close",
-    ),
-    baseline(
-        STARTS,
-        "connect-node",
-        "cold Playwright script in node: connect to `cdpUrl`, title, close",
-    ),
-    row(
-        STARTS,
-        "first-python",
-        "first execute, python `await page.title()`",
-    ),
-    baseline(
-        STARTS,
-        "script-python",
-        "cold Playwright script in python: launch, new page, title, close",
-    ),
-    baseline(
-        STARTS,
-        "connect-python",
-        "cold Playwright script in python: connect to `cdpUrl`, title, close",
-    ),
-    row(
-        STARTS,
-        "first-bash",
-        "first execute, bash `:` (starts the agent-browser daemon too)",
-    ),
-    row(STARTS, "delete", "delete, after an execute"),
-    with_target(
-        WARM,
-        "title-node",
-        "node `await page.title()`",
-        Target::AtMost(3.0),
-    ),
-    row(
-        WARM,
-        "title-inside-node",
-        "only `page.title()`, timed in the kernel",
-    ),
-    with_target(
-        WARM,
-        "title-python",
-        "python `await page.title()`",
-        Target::AtMost(3.5),
-    ),
-    row(
-        WARM,
-        "title-inside-python",
-        "only `page.title()`, timed in the kernel",
-    ),
-    row(WARM, "one-node", "node `1`"),
-    row(WARM, "one-python", "python `1`"),
-    with_target(WARM, "colon", "bash `:`", Target::AtMost(6.0)),
-    with_target(
-        WARM,
-        "colon-default",
-        "bash `:`, isolation level `default`",
-        Target::Above("colon-none", 1.5),
-    ),
-    baseline(WARM, "colon-none", "bash `:`, isolation level `none`"),
-    baseline(WARM, "one-node-none", "node `1`, isolation level `none`"),
-    baseline(WARM, "bare-bash", "`bash -c :`, started by the bench"),
-    with_target(
-        WARM,
-        "agent",
-        "bash `agent-browser get title`",
-        Target::Above("bare-agent", 6.0),
-    ),
-    baseline(
-        WARM,
-        "bare-agent",
-        "`agent-browser get title`, started by the bench, with its own daemon",
-    ),
-    baseline(WARM, "health", "trivial HTTP round trip (`GET /health`)"),
-    row(KILL, "kill-node", "node `1 + 1`"),
-    row(KILL, "kill-python", "python `1 + 1`"),
-    with_target(
-        CDP,
-        "evaluate-broker",
-        "`Runtime.evaluate` of `1`, through `cdpUrl`",
-        Target::Above("evaluate-port", 0.3),
-    ),
-    baseline(
-        CDP,
-        "evaluate-port",
-        "same command, WebSocket to a raw browser's port",
-    ),
-    baseline(CDP, "evaluate-pipe", "same command, pipe to a raw browser"),
-    with_target(
-        CDP,
-        "version-broker",
-        "`Browser.getVersion`, through `cdpUrl`",
-        Target::Above("version-port", 0.3),
-    ),
-    baseline(
-        CDP,
-        "version-port",
-        "same command, WebSocket to a raw browser's port",
-    ),
-    baseline(CDP, "version-pipe", "same command, pipe to a raw browser"),
-    with_target(
-        EGRESS,
-        "large-plain",
-        "50 MB, plain HTTP through the proxy",
-        Target::Times("large-direct", 1.18),
-    ),
-    with_target(
-        EGRESS,
-        "large-tunnel",
-        "50 MB, through a tunnel of the proxy",
-        Target::Times("large-direct", 1.18),
-    ),
-    baseline(EGRESS, "large-direct", "50 MB, without a proxy"),
-    with_target(
-        EGRESS,
-        "small-plain",
-        "5 bytes, plain HTTP through the proxy",
-        Target::Above("small-direct", 2.0),
-    ),
-    with_target(
-        EGRESS,
-        "small-tunnel",
-        "5 bytes, through a tunnel of the proxy",
-        Target::Above("small-direct", 2.0),
-    ),
-    baseline(EGRESS, "small-direct", "5 bytes, without a proxy"),
-    with_target(
-        LASTING,
-        "create-profile",
-        "create, with a profile of 20 MB",
-        Target::Above("create-plain", 150.0),
-    ),
-    baseline(LASTING, "create-plain", "create, without a profile"),
-    with_target(
-        LASTING,
-        "delete-profile",
-        "delete, saving that profile",
-        Target::Above("delete-plain", 300.0),
-    ),
-    baseline(LASTING, "delete-plain", "delete, without a profile"),
-    with_target(
-        LASTING,
-        "execute-stored",
-        "node `1`",
-        Target::Above("execute-held", 0.2),
-    ),
-    baseline(
-        LASTING,
-        "execute-held",
-        "node `1`, on a server with a blocked store",
-    ),
-    with_target(
-        LIVE,
-        "frame",
-        "time between two pictures, one viewer (50 ms are 20 pictures per second)",
-        Target::AtMost(50.0),
-    ),
-    with_target(
-        LIVE,
-        "screenshot-screencast",
-        "Playwright screenshot, with a viewer",
-        Target::Times("screenshot-alone", 1.12),
-    ),
-    baseline(
-        LIVE,
-        "screenshot-alone",
-        "Playwright screenshot, without a viewer",
-    ),
-    with_target(
-        LIVE,
-        "key",
-        "from a viewer's key to the changed pixel",
-        Target::AtMost(120.0),
-    ),
     row(MEMORY, "server-none", "server, no session"),
     row(MEMORY, "server-one", "server, 1 session"),
-    with_target(
-        MEMORY,
-        "server-eight",
-        "server, 8 sessions",
-        Target::AtMost(40.0),
-    ),
-    with_target(
+    row(MEMORY, "server-eight", "server, 8 sessions").at_most(40.0),
+    row(
         MEMORY,
         "server-end",
         "server, 8 sessions, after all other rows",
-        Target::AtMost(40.0),
-    ),
-    with_target(MEMORY, "shim-one", "a shim, 1 session", Target::AtMost(1.0)),
-    with_target(
-        MEMORY,
-        "shim-eight",
-        "a shim, 8 sessions",
-        Target::AtMost(1.0),
-    ),
+    )
+    .at_most(40.0),
+    row(MEMORY, "shim-one", "a shim, 1 session").at_most(1.0),
+    row(MEMORY, "shim-eight", "a shim, 8 sessions").at_most(1.0),
     row(
         MEMORY,
         "browser-one",
@@ -437,11 +169,292 @@ pub const ROWS: &[Row] = &[
     ),
     row(MEMORY, "kernel-one", "a node kernel, 1 session"),
     row(MEMORY, "kernel-eight", "a node kernel, 8 sessions"),
+    row(MEMORY, "session-one", "a whole session, 1 session"),
+    row(MEMORY, "session-eight", "a whole session, 8 sessions"),
+    row(MEMORY, "session-thirty", "a whole session, 30 sessions"),
+    row(MEMORY, "session-warm", "a warm session, no other session"),
+    row(MEMORY, "cpu-warm", "processor time of a warm session").unit(Unit::CpuPercent),
+    row(
+        SERVER,
+        "server-ready",
+        "server ready (`HEARTH_WARM_SESSIONS=0`)",
+    ),
+    row(
+        SERVER,
+        "server-warm",
+        "first warm session ready (`HEARTH_WARM_SESSIONS=1`)",
+    ),
+    row(FIRST, "result-node-warm", "node, with a warm session")
+        .at_most(15.0)
+        .p95_at_most(40.0),
+    row(
+        FIRST,
+        "result-node-cold",
+        "node, without one (`HEARTH_WARM_SESSIONS=0`)",
+    )
+    .times("launch-node", 0.5),
+    row(
+        FIRST,
+        "result-node-profile",
+        "node, with a profile of one cookie",
+    ),
+    row(
+        FIRST,
+        "launch-node",
+        "cold Playwright script in node: launch, new page, title, close",
+    )
+    .baseline(),
+    row(
+        FIRST,
+        "raw-node",
+        "cold script in node: start headless-shell, connect with Playwright, title, kill",
+    )
+    .baseline(),
+    row(FIRST, "result-python-warm", "python, with a warm session"),
+    row(
+        FIRST,
+        "result-python-cold",
+        "python, without one (`HEARTH_WARM_SESSIONS=0`)",
+    ),
+    row(
+        FIRST,
+        "launch-python",
+        "cold Playwright script in python: launch, new page, title, close",
+    )
+    .baseline(),
+    row(
+        FIRST,
+        "burst-8-warm",
+        "burst of 8 in node, one warm session",
+    ),
+    row(FIRST, "burst-8-cold", "burst of 8 in node, no warm session").times("burst-8-launch", 0.5),
+    row(
+        FIRST,
+        "burst-8-launch",
+        "8 cold Playwright scripts in node at the same time",
+    )
+    .baseline(),
+    row(
+        FIRST,
+        "burst-8-raw",
+        "8 cold scripts in node at the same time: start headless-shell, connect, title, kill",
+    )
+    .baseline(),
+    row(
+        FIRST,
+        "burst-30-warm",
+        "burst of 30 in node, one warm session",
+    ),
+    row(
+        FIRST,
+        "burst-30-cold",
+        "burst of 30 in node, no warm session",
+    ),
+    row(STARTS, "create", "create").above("chromium-start", 60.0),
+    row(
+        STARTS,
+        "chromium-start",
+        "raw browser start, until its first page",
+    )
+    .baseline(),
+    row(
+        STARTS,
+        "first-node",
+        "first execute, node `await page.title()`",
+    ),
+    row(
+        STARTS,
+        "script-node",
+        "cold Playwright script in node: launch, new page, title, close",
+    )
+    .baseline(),
+    row(
+        STARTS,
+        "connect-node",
+        "cold Playwright script in node: connect to `cdpUrl`, title, close",
+    )
+    .baseline(),
+    row(
+        STARTS,
+        "first-python",
+        "first execute, python `await page.title()`",
+    ),
+    row(
+        STARTS,
+        "script-python",
+        "cold Playwright script in python: launch, new page, title, close",
+    )
+    .baseline(),
+    row(
+        STARTS,
+        "connect-python",
+        "cold Playwright script in python: connect to `cdpUrl`, title, close",
+    )
+    .baseline(),
+    row(
+        STARTS,
+        "first-bash",
+        "first execute, bash `:` (starts the agent-browser daemon too)",
+    ),
+    row(STARTS, "delete", "delete, after an execute").at_most(5.0),
+    row(WARM, "title-node", "node `await page.title()`").at_most(2.0),
+    row(
+        WARM,
+        "title-inside-node",
+        "only `page.title()`, timed in the kernel",
+    ),
+    row(WARM, "title-python", "python `await page.title()`").at_most(2.5),
+    row(
+        WARM,
+        "title-inside-python",
+        "only `page.title()`, timed in the kernel",
+    ),
+    row(WARM, "one-node", "node `1`").at_most(0.7),
+    row(WARM, "one-python", "python `1`"),
+    row(WARM, "colon", "bash `:`").above("bare-bash", 1.5),
+    row(WARM, "colon-default", "bash `:`, isolation level `default`").above("colon-none", 1.5),
+    row(WARM, "colon-none", "bash `:`, isolation level `none`").baseline(),
+    row(WARM, "one-node-none", "node `1`, isolation level `none`").baseline(),
+    row(WARM, "bare-bash", "`bash -c :`, started by the bench").baseline(),
+    row(WARM, "agent", "bash `agent-browser get title`").above("bare-agent", 3.0),
+    row(
+        WARM,
+        "bare-agent",
+        "`agent-browser get title`, started by the bench, with its own daemon",
+    )
+    .baseline(),
+    row(WARM, "health", "trivial HTTP round trip (`GET /health`)").baseline(),
+    row(RATE, "rate-1", "executions per second, 1 session").unit(Unit::PerSecond),
+    row(RATE, "rate-4", "executions per second, 4 sessions").unit(Unit::PerSecond),
+    row(RATE, "rate-16", "executions per second, 16 sessions").unit(Unit::PerSecond),
+    row(RATE, "rate-1-time", "one of these executions, 1 session"),
+    row(RATE, "rate-4-time", "one of these executions, 4 sessions"),
+    row(RATE, "rate-16-time", "one of these executions, 16 sessions"),
+    row(
+        CHURN,
+        "churn-rate",
+        "sessions created, used once and deleted per second",
+    )
+    .unit(Unit::PerSecond),
+    row(
+        CHURN,
+        "churn-time",
+        "one of these sessions, from create to deleted",
+    ),
+    row(CHURN, "left-processes", "processes left")
+        .unit(Unit::Count)
+        .at_most(0.0),
+    row(CHURN, "left-directories", "session directories left")
+        .unit(Unit::Count)
+        .at_most(0.0),
+    row(KILL, "kill-node", "node `1 + 1`").at_most(250.0),
+    row(KILL, "kill-python", "python `1 + 1`"),
+    row(
+        CDP,
+        "evaluate-broker",
+        "`Runtime.evaluate` of `1`, through `cdpUrl`",
+    )
+    .above("evaluate-port", 0.3),
+    row(
+        CDP,
+        "evaluate-port",
+        "same command, WebSocket to a raw browser's port",
+    )
+    .baseline(),
+    row(CDP, "evaluate-pipe", "same command, pipe to a raw browser").baseline(),
+    row(
+        CDP,
+        "version-broker",
+        "`Browser.getVersion`, through `cdpUrl`",
+    )
+    .above("version-port", 0.3),
+    row(
+        CDP,
+        "version-port",
+        "same command, WebSocket to a raw browser's port",
+    )
+    .baseline(),
+    row(CDP, "version-pipe", "same command, pipe to a raw browser").baseline(),
+    row(EGRESS, "large-plain", "50 MB, plain HTTP through the proxy").times("large-direct", 1.18),
+    row(
+        EGRESS,
+        "large-tunnel",
+        "50 MB, through a tunnel of the proxy",
+    )
+    .times("large-direct", 1.18),
+    row(EGRESS, "large-direct", "50 MB, without a proxy").baseline(),
+    row(
+        EGRESS,
+        "small-plain",
+        "5 bytes, plain HTTP through the proxy",
+    )
+    .above("small-direct", 2.0),
+    row(
+        EGRESS,
+        "small-tunnel",
+        "5 bytes, through a tunnel of the proxy",
+    )
+    .above("small-direct", 2.0),
+    row(EGRESS, "small-direct", "5 bytes, without a proxy").baseline(),
+    row(LASTING, "create-profile", "create, with a profile of 20 MB").above("create-plain", 150.0),
+    row(LASTING, "create-plain", "create, without a profile").baseline(),
+    row(LASTING, "delete-profile", "delete, saving that profile").above("delete-plain", 300.0),
+    row(LASTING, "delete-plain", "delete, without a profile").baseline(),
+    row(LASTING, "execute-stored", "node `1`").above("execute-held", 0.2),
+    row(
+        LASTING,
+        "execute-held",
+        "node `1`, on a server with a blocked store",
+    )
+    .baseline(),
+    row(
+        LIVE,
+        "frame",
+        "time between two pictures, one viewer (50 ms are 20 pictures per second)",
+    )
+    .at_most(50.0),
+    row(
+        LIVE,
+        "screenshot-screencast",
+        "Playwright screenshot, with a viewer",
+    )
+    .times("screenshot-alone", 1.12),
+    row(
+        LIVE,
+        "screenshot-alone",
+        "Playwright screenshot, without a viewer",
+    )
+    .baseline(),
+    row(LIVE, "key", "from a viewer's key to the changed pixel").at_most(120.0),
 ];
 
-impl Row {
-    /// Finds the row with this key.
-    pub fn find(key: &str) -> Option<&'static Row> {
-        ROWS.iter().find(|row| row.key == key)
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_key_is_unique_and_every_target_names_a_row() {
+        let keys: BTreeSet<&str> = ROWS.iter().map(|row| row.key).collect();
+        assert_eq!(keys.len(), ROWS.len());
+        for row in ROWS {
+            if let Some(Target::Above(other, _) | Target::Times(other, _)) = row.target {
+                let other = Row::find(other).expect("a row");
+                assert_eq!(
+                    (other.group, other.unit),
+                    (row.group, row.unit),
+                    "{}",
+                    row.key
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_group_has_rows() {
+        for group in Group::ALL {
+            assert!(ROWS.iter().any(|row| row.group == *group), "{group:?}");
+        }
     }
 }

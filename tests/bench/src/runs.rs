@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use hearth_test_support::{Session, TestServer};
+use hearth_test_support::Session;
 
 use crate::baseline::{BareAgent, Baseline, Script};
 use crate::chromium::RawChromium;
-use crate::harness::Harness;
+use crate::harness::{Extent, Harness, second_server};
 use crate::rows::Group;
 use crate::samples::Samples;
 
@@ -28,11 +28,12 @@ for _ in range(50):
 times";
 
 /// Measures the group [`Group::Starts`].
-pub async fn starts(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+pub async fn starts(harness: &Harness<'_>, extent: Extent, samples: &mut Samples) {
+    let warm_up_rounds = extent.warm_up_rounds(Group::Starts);
     let mut warm_up = Samples::default();
     let baseline = Baseline::new();
-    for round in 0..Group::Starts.warm_up_rounds() + rounds {
-        let samples = if round < Group::Starts.warm_up_rounds() {
+    for round in 0..warm_up_rounds + extent.rounds {
+        let samples = if round < warm_up_rounds {
             &mut warm_up
         } else {
             &mut *samples
@@ -77,6 +78,7 @@ async fn one_session(
         samples.add(connect, baseline.connect(script, &session));
     }
     samples.add("delete", harness.delete(&session).await);
+    harness.settle().await;
     if !raw_first {
         raw_start(harness, samples).await;
     }
@@ -105,7 +107,8 @@ const WARM_STEPS: &[&str] = &[
 ];
 
 /// Measures the group [`Group::Warm`].
-pub async fn warm(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+pub async fn warm(harness: &Harness<'_>, extent: Extent, samples: &mut Samples) {
+    let warm_up_rounds = extent.warm_up_rounds(Group::Warm);
     let session = harness.session().await;
     harness
         .execute(
@@ -116,7 +119,7 @@ pub async fn warm(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
         .await;
     let baseline = Baseline::new();
     let bare = BareAgent::connect(&session);
-    let unsandboxed = TestServer::builder()
+    let unsandboxed = second_server(0)
         .setting("HEARTH_ISOLATION", "none")
         .start()
         .await;
@@ -124,14 +127,14 @@ pub async fn warm(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
     let other = without_layers.session().await;
     without_layers.execute(&other, "node", "1").await;
     let mut steps = WARM_STEPS.to_vec();
-    for round in 0..Group::Warm.warm_up_rounds() + rounds * Group::Warm.rounds_each() {
+    for round in 0..warm_up_rounds + extent.rounds * Group::Warm.rounds_each() {
         for step in &steps {
             let took = match *step {
                 "one-node-none" => without_layers.execute(&other, "node", "1").await.1,
                 "colon-none" => without_layers.execute(&other, "bash", ":").await.1,
                 step => warm_step(harness, &session, &baseline, &bare, step).await,
             };
-            if round >= Group::Warm.warm_up_rounds() {
+            if round >= warm_up_rounds {
                 samples.add(step, took);
                 if *step == "colon" {
                     samples.add("colon-default", took);
@@ -144,7 +147,7 @@ pub async fn warm(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
         ("node", NODE_INSIDE, "title-inside-node"),
         ("python", PYTHON_INSIDE, "title-inside-python"),
     ] {
-        for _ in 0..rounds {
+        for _ in 0..extent.rounds {
             let (times, _) = harness.execute(&session, language, code).await;
             let times: Vec<f64> = serde_json::from_str(&times).expect("a list of numbers");
             for milliseconds in times {

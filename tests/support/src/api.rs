@@ -145,4 +145,9 @@ impl Api {
     pub async fn session_with(&self, body: &Value) -> Session {
         Session::new(self.clone(), self.create(body).await.ok())
     }
+
+    /// Returns the session that a response to its creation describes.
+    pub fn session_of(&self, created: Value) -> Session {
+        Session::new(self.clone(), created)
+    }
 }
