@@ -52,7 +52,8 @@ pub struct Kernel {
 
 impl Kernel {
     /// Starts the process and returns before it is ready. The kernel then loads what it needs. It
-    /// connects to the browser after [`attach`](Kernel::attach). A task in `tracker` owns the process.
+    /// connects to the browser after [`attach`](Kernel::attach). A task in `tracker` owns the
+    /// process.
     pub async fn start(
         launcher: &Launcher,
         tracker: &TaskTracker,

@@ -18,7 +18,7 @@ pub struct Summary {
     pub median: f64,
     /// The smallest sample that at least 95 % of all samples do not exceed (nearest rank).
     pub p95: f64,
-    /// The same for 99 %.
+    /// The smallest sample that at least 99 % of all samples do not exceed.
     pub p99: f64,
     /// Number of samples.
     pub count: usize,

@@ -294,7 +294,7 @@ pub const GROUPS: &[Group] = &[
             ),
             works(
                 "get cdp-url",
-                "[ \"$(ab get cdp-url)\" = \"$CDP_URL\" ] && echo same",
+                "[ \"$(ab get cdp-url)\" = \"$AGENT_BROWSER_CDP\" ] && echo same",
                 "same",
             ),
         ],

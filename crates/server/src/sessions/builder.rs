@@ -225,7 +225,7 @@ impl SessionBuilder {
         sent.map_err(|_| SessionError::Stopping)
     }
 
-    /// Leases user ids under which no process runs, if sessions have their own. If it `waits`, waits
+    /// Leases user ids under which no process runs, if sessions have their own. If `waits`, waits
     /// for those of ended sessions (at most 10 s).
     async fn lease_user_ids(&self, waits: bool) -> Result<Option<UidLease>, SessionError> {
         let Some(ids) = self.spec.isolation.user_ids() else {
