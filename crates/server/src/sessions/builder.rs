@@ -11,7 +11,7 @@ use hearth_egress::Proxy;
 use hearth_runner::{Attachment, Kernel};
 use hearth_sandbox::has_processes;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
@@ -33,6 +33,11 @@ use crate::sandbox::uid_pool::{UidLease, UidPool};
 
 /// The time limit for kernels to connect and prepare their first run. It takes half a second.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The time limit for processes under user ids without a lease to exit, and the interval at which
+/// they are looked for.
+const EXITS_TIMEOUT: Duration = Duration::from_secs(1);
+const EXITS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A session without an id, which no client has yet.
 #[derive(Debug)]
@@ -231,10 +236,15 @@ impl SessionBuilder {
         let Some(ids) = self.spec.isolation.user_ids() else {
             return Ok(None);
         };
-        let until = Instant::now() + CLEANUP_TIMEOUT;
+        let began = Instant::now();
         loop {
             let returned = self.uid_pool.returned();
-            let may_improve = !self.uid_pool.leased().is_empty();
+            // The pool is as large as the session limit, but ended sessions may still hold leases.
+            let limit = if self.uid_pool.leased().is_empty() {
+                EXITS_TIMEOUT
+            } else {
+                CLEANUP_TIMEOUT
+            };
             let pool = self.uid_pool.clone();
             let leasing = spawn_blocking(move || {
                 // Ids whose processes cannot be listed count as used.
@@ -243,10 +253,11 @@ impl SessionBuilder {
             if let Some(lease) = leasing.await.ok().flatten() {
                 return Ok(Some(lease));
             }
-            // The pool is as large as the session limit, but ended sessions may still hold leases.
-            if !waits || !may_improve || timeout_at(until, returned).await.is_err() {
+            if !waits || began.elapsed() >= limit {
                 return Err(SessionError::AtCapacity);
             }
+            // Ids without a lease are free when their last process has exited.
+            let _ = timeout(EXITS_INTERVAL, returned).await;
         }
     }
 

@@ -6,8 +6,8 @@
 //! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
 //!   fixed properties. `resources` are its browser, kernels and files until the end.
 //! - `execute` handles one execute request: a turn in `kernel_slots`, the code in `run_code`, the
-//!   response in `outcome`. `kernels` starts them, and `agent` the agent-browser daemon. `attach`
-//!   connects CDP clients and viewers; the session's own programs use `program_access`.
+//!   response in `outcome`. `kernels` starts the kernels, and `agent` the agent-browser daemon.
+//!   `attach` connects CDP clients and viewers; the session's own programs use `program_access`.
 //! - `supervisor` ends a session and cleans up. `profile` and `checkpoints` save its profile.
 //! - `limits` enforces the resource limits, and `orphans` finds processes that outlived their
 //!   session.
