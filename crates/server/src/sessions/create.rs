@@ -185,12 +185,17 @@ impl Registry {
             .ok_or_else(|| SessionError::ProfileBusy(profile.name.clone()))
     }
 
-    /// Builds a session for a client that waits.
+    /// Builds a session for a client that waits, when it is its turn.
     async fn build_cold(
         &self,
         profile: Option<ProfileLease>,
         span: Span,
     ) -> Result<PreparedSession, SessionError> {
+        // The semaphore is never closed.
+        let _turn = self.launches.acquire().await;
+        if self.is_stopping() {
+            return Err(SessionError::Stopping);
+        }
         let kernels = Kernels::Loaded(self.warm_pool.first_language());
         let built = self.new_builder().build(profile, kernels, span).await;
         if built.is_ok() {

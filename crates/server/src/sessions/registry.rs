@@ -1,15 +1,18 @@
 //! The registry of all sessions. `create` adds sessions to it, and `overview` summarises it.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
 use hearth_egress::AllowList;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -36,6 +39,10 @@ use crate::team::Team;
 /// The maximum number of ended sessions that are kept. A record takes less than a kilobyte.
 pub(crate) const ENDED_KEPT_COUNT: usize = 10_000;
 
+/// The number of cold sessions that are built at a time, per processor and at least.
+const LAUNCHES_PER_PROCESSOR: usize = 2;
+const MIN_LAUNCHES: usize = 4;
+
 /// All sessions of this server.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -47,6 +54,9 @@ pub(crate) struct Registry {
     pub(super) readings: Readings,
     pub(super) team_quota: Arc<TeamQuota>,
     pub(super) warm_pool: WarmPool,
+    /// The turns of cold sessions. Browsers that start together share the processors, and with too
+    /// many of them each would exceed its time limits.
+    pub(super) launches: Semaphore,
     /// Ordered by id, and so by age, because the ids are UUIDs of version 7.
     sessions: RwLock<BTreeMap<Uuid, SessionEntry>>,
     /// The supervisors of sessions, and the sockets of clients.
@@ -69,6 +79,7 @@ impl Registry {
             .map(|record| (record.id, SessionEntry::Recorded(Arc::new(record))));
         Registry {
             warm_pool: WarmPool::new(spec.warm.clone()),
+            launches: Semaphore::new(launches_at_once()),
             spec: Arc::new(spec),
             uid_pool,
             services,
@@ -224,6 +235,12 @@ impl Registry {
         });
         tokio::join!(futures_util::future::join_all(ends), self.stop_warm_pool());
     }
+}
+
+/// Returns the number of cold sessions that are built at a time.
+fn launches_at_once() -> usize {
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    (LAUNCHES_PER_PROCESSOR * processors).max(MIN_LAUNCHES)
 }
 
 /// Returns the sessions of this server process, active and ended, oldest first.
