@@ -1,4 +1,4 @@
-//! Warm sessions: how clients get them, what is in them, and how they end.
+//! Warm sessions: claims, isolation from earlier sessions, replacement and shutdown.
 
 #![expect(clippy::float_cmp, reason = "counts are whole numbers")]
 

@@ -93,7 +93,7 @@ impl Display for EndReport<'_> {
     }
 }
 
-/// Returns what is lost with the process of a language, if that is anything.
+/// Returns the state that is lost when the process of a language ends, if it had any.
 const fn variables(language: Language) -> Option<&'static str> {
     match language {
         Language::Node => Some("variables of Node"),

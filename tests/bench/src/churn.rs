@@ -1,4 +1,4 @@
-//! Sessions that are created, used once and deleted, and what is left of them.
+//! The rate at which sessions are created, used once and deleted, and their leftovers.
 
 use std::time::{Duration, Instant};
 
@@ -43,8 +43,8 @@ pub async fn measure(harness: &Harness<'_>, extent: Extent, samples: &mut Sample
     server.stop().await;
 }
 
-/// Counts what is left of deleted sessions. The warm session is used up first, so that nothing that
-/// exists before may exist after.
+/// Counts the leftovers of deleted sessions. Uses up the warm session first, so that every process
+/// and directory that existed before is a leftover if it still exists afterwards.
 async fn add_leftovers(harness: &Harness<'_>, samples: &mut Samples) {
     within(LEFT_AFTER, || harness.is_settled()).await;
     let mut processes = harness.programs();

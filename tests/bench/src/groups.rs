@@ -123,9 +123,9 @@ impl Group {
             }
             Group::Churn => {
                 "For a minute, each of four clients creates a session, runs `await page.title()` in node and \
-                 deletes it, then starts again. The server keeps one warm session. What is \
-                 left afterwards are processes and session directories that exist when all sessions are deleted and \
-                 outlive the next session."
+                 deletes it, then starts again. The server keeps one warm session. Leftovers \
+                 are processes and session directories that exist when all sessions are deleted and outlive the next \
+                 session."
             }
             Group::Kill => {
                 "`while (true) {}` is killed at its timeout of 1 s. The measured request is the \

@@ -60,6 +60,7 @@ async fn warm_session(harness: &Harness<'_>, extent: Extent, samples: &mut Sampl
     let server = second_server(1).start().await;
     let warm = harness.beside(&server, 1).await;
     if warm.warm > 0 {
+        // The session must be idle, which no event reports. The next wait is the measured window.
         tokio::time::sleep(Duration::from_secs(extent.pick(5, 0))).await;
         let (before, start) = (processor_times(&warm.programs()), Instant::now());
         tokio::time::sleep(Duration::from_millis(extent.pick(10_000, 200))).await;
