@@ -15,7 +15,7 @@ use crate::attachment::Attachment;
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
 use crate::outcome::{Ended, Outcome, Run, RunError};
 use crate::output::{Captured, LastOutput, Output};
-use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
+use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_all_ended};
 
 /// Bytes of stderr that are kept before the first run, for the error of a kernel that does not
 /// become ready.
@@ -245,7 +245,7 @@ impl KernelTask {
         let is_alive = matches!(ended, Ended::Cell { .. });
         if !is_alive {
             self.tree.kill();
-            wait_until_gone(&self.tree, &mut self.output).await;
+            wait_until_all_ended(&self.tree, &mut self.output).await;
         }
         let Captured {
             stdout,

@@ -25,17 +25,17 @@ pub(crate) fn evaluate_exit(tree: &ProcessTree, exit: Exit) -> Ended {
     }
 }
 
-/// Waits until no process of the tree is left. Reads output in the meantime.
-pub(crate) async fn wait_until_gone(tree: &ProcessTree, output: &mut Output) -> Option<Exit> {
-    let gone = async {
+/// Waits until no process of the program is left. Reads output in the meantime.
+pub(crate) async fn wait_until_all_ended(tree: &ProcessTree, output: &mut Output) -> Option<Exit> {
+    let ending = async {
         loop {
             tokio::select! {
-                exit = tree.gone() => return exit,
+                exit = tree.all_ended() => return exit,
                 () = output.read() => {}
             }
         }
     };
-    timeout(KILL_TIMEOUT, gone).await.ok()
+    timeout(KILL_TIMEOUT, ending).await.ok()
 }
 
 /// Waits for an interruption. Cancel safe.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::outcome::{Ended, Outcome, Run, RunError};
 use crate::output::{Captured, Output};
-use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
+use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_all_ended};
 
 /// Time after the deadline at which the shim kills the shell. The shim acts only if the server
 /// hangs, so it must not act before the server.
@@ -74,7 +74,7 @@ pub async fn run_shell(
     };
     let tree = launcher.start(program).await?;
     let ended = wait_for_end(&tree, &mut output, &mut run).await;
-    wait_until_gone(&tree, &mut output).await;
+    wait_until_all_ended(&tree, &mut output).await;
     let Captured {
         stdout,
         stderr,

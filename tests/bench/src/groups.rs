@@ -114,7 +114,8 @@ impl Group {
             }
             Group::Warm => {
                 "One session; a round runs every row once, in alternating order, over one \
-                 persistent HTTP/1.1 connection."
+                 persistent HTTP/1.1 connection. Rows in bash have separate rounds, because the \
+                 server prepares the next shell after each of them."
             }
             Group::Rate => {
                 "Each session has one client, which runs `1` in node for ten seconds and sends \

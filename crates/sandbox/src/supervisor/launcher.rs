@@ -218,7 +218,9 @@ impl Launcher {
                     source: io::Error::from_raw_os_error(errno),
                 });
             }
-            Event::Ended(_) => return Err(shim_failed(io::ErrorKind::InvalidData.into())),
+            Event::Ended(_) | Event::AllEnded => {
+                return Err(shim_failed(io::ErrorKind::InvalidData.into()));
+            }
         };
         self.refill_warm_shim();
         let Some(shim) = starting.shim.take() else {

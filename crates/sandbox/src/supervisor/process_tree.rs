@@ -36,7 +36,9 @@ pub(crate) async fn next_event(events: &mut (impl AsyncReadExt + Unpin)) -> io::
 struct EndState {
     /// The exit of the program itself.
     exit: Option<Exit>,
-    /// True if no process of the tree is left.
+    /// True if no process of the program is left.
+    all_ended: bool,
+    /// True if the shim has exited, too.
     gone: bool,
 }
 
@@ -121,6 +123,16 @@ impl ProcessTree {
         }
     }
 
+    /// Waits until no process of the program is left, and returns how the program ended. Its shim
+    /// may still be exiting. Cancel safe.
+    pub async fn all_ended(&self) -> Exit {
+        let mut state = self.state.clone();
+        match state.wait_for(|state| state.all_ended).await {
+            Ok(state) => state.exit.unwrap_or(Exit::Lost),
+            Err(_) => Exit::Lost,
+        }
+    }
+
     /// Waits until no process of the tree is left, and returns how the program ended. Cancel safe.
     pub async fn gone(&self) -> Exit {
         let mut state = self.state.clone();
@@ -160,6 +172,7 @@ impl Owner {
                     Ok(Event::Ended(exit)) => {
                         self.state.send_modify(|state| state.exit = Some(exit));
                     }
+                    Ok(Event::AllEnded) => self.state.send_modify(|state| state.all_ended = true),
                     Ok(Event::Started(_) | Event::NotStarted(_)) => {}
                     Err(_) => break,
                 },
@@ -178,6 +191,7 @@ impl Owner {
         }
         self.state.send_modify(|state| {
             state.exit.get_or_insert(Exit::Lost);
+            state.all_ended = true;
             state.gone = true;
         });
     }

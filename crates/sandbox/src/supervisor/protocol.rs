@@ -6,8 +6,8 @@
 //! length as `SCM_RIGHTS`. After that the server sends single bytes: [`KILL`]. The end of the
 //! stream counts as [`KILL`]: the server is gone, or does not need the shim.
 //!
-//! The shim sends events of [`EVENT_BYTES`] bytes each: a letter and a number. It exits after the
-//! last one, when the whole tree is gone.
+//! The shim sends events of [`EVENT_BYTES`] bytes each: a letter and a number. It exits after
+//! [`Event::AllEnded`], the last one.
 
 use std::io::{self, Read};
 
@@ -82,6 +82,8 @@ pub(crate) enum Event {
     NotStarted(i32),
     /// The program itself has ended. Its descendants may still be running.
     Ended(Exit),
+    /// No process of the program is left. The shim is about to exit.
+    AllEnded,
 }
 
 impl Event {
@@ -92,6 +94,7 @@ impl Event {
             Event::Ended(Exit::Code(code)) => (b'C', code),
             Event::Ended(Exit::Signal(signal)) => (b'G', signal),
             Event::Ended(Exit::Lost) => (b'L', 0),
+            Event::AllEnded => (b'A', 0),
         };
         let [a, b, c, d] = number.to_ne_bytes();
         [letter, a, b, c, d]
@@ -107,6 +110,7 @@ impl Event {
             b'C' => Event::Ended(Exit::Code(number)),
             b'G' => Event::Ended(Exit::Signal(number)),
             b'L' => Event::Ended(Exit::Lost),
+            b'A' => Event::AllEnded,
             _ => return None,
         })
     }
@@ -128,6 +132,7 @@ mod tests {
             Event::Ended(Exit::Code(255)),
             Event::Ended(Exit::Signal(9)),
             Event::Ended(Exit::Lost),
+            Event::AllEnded,
         ] {
             assert_eq!(Event::decode(event.encode()), Some(event));
         }

@@ -73,6 +73,8 @@ struct Ready {
     control: bool,
     signals: bool,
     notification: bool,
+    /// No process is left that could send a notification.
+    notifications_ended: bool,
 }
 
 impl Shim {
@@ -158,6 +160,8 @@ impl Shim {
         drop_capabilities_except_kill();
         self.supervise(program, deadline);
         self.kill_tree(program);
+        // The exit of the last process in a mount namespace takes the kernel a millisecond or more.
+        self.send(Event::AllEnded);
         0
     }
 
@@ -180,6 +184,11 @@ impl Shim {
                 && let Some(handler) = &self.handler
             {
                 handler.handle();
+            }
+            if ready.notifications_ended {
+                // The listener stays ready from now on. Polling it would keep the processor busy,
+                // on which the last process may still be exiting.
+                self.handler = None;
             }
             if ready.signals {
                 let mut program_ended = false;
@@ -232,10 +241,12 @@ impl Shim {
                 .revents()
                 .is_some_and(|flags| flags.contains(PollFlags::POLLIN))
         };
+        let listener = events.get(2);
         Ready {
             control: has_event(&events[0]),
             signals: has_event(&events[1]),
-            notification: events.get(2).is_some_and(has_data),
+            notification: listener.is_some_and(has_data),
+            notifications_ended: listener.is_some_and(|event| has_event(event) && !has_data(event)),
         }
     }
 

@@ -54,6 +54,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         listener,
         lock,
     } = prepared;
+    let config = Arc::new(config);
     let (mut signals, reload_signals) = signals::listen()?;
     if let Err(error) = accept_requests(&lock) {
         tracing::warn!(%error, "lock not taken: `hearth reload` does not find this server");

@@ -88,7 +88,7 @@ fn store_error(dir: &Path, error: &StoreError) -> ConfigError {
 
 /// Runs the self-test, and builds the registry with everything that sessions need.
 pub(super) async fn build_registry(
-    config: &Config,
+    config: &Arc<Config>,
     sandbox: Sandbox,
     listeners: &Listeners,
     cdp_listeners: CdpListeners,
@@ -129,25 +129,18 @@ pub(super) async fn build_registry(
         .with_max_connections(egress_connections(descriptors, max_sessions.server));
     egress.add_self_port(listeners.public.local_addr()?.port());
     let spec = RegistrySpec {
+        config: Arc::clone(config),
+        limits,
+        max_sessions,
         sessions_dir: sessions_dir(&config.data_dir),
-        browser: config.browser.path.clone(),
         user_agent: self_test.user_agent,
         browser_sandbox: self_test.browser_sandbox,
-        viewport: config.viewport,
-        ignored_certificates: config.certificates.ignored(),
         runtime,
         isolation,
         cdp_listeners,
         egress,
-        max_sessions,
-        warm: config.warm.settings(),
-        max_output_bytes: config.max_output_bytes,
-        limits,
-        server_limits: config.server_limits,
         buffers: Budget::new("the server", config.limits.buffer_mb << 20),
-        keep_ended: config.retention.sessions,
         profiles,
-        checkpoint_every: config.profiles.checkpoint_every(),
     };
     let services = Services::new(
         store.clone(),

@@ -274,7 +274,7 @@ impl SessionBuilder {
         let creating = spawn_blocking(move || {
             let sandbox_spec = SandboxSpec {
                 isolation: &spec.isolation,
-                browser: &spec.browser,
+                browser: &spec.config.browser.path,
                 runtime: &spec.runtime,
                 ports,
             };
@@ -318,18 +318,19 @@ impl SessionBuilder {
             return Err(incomplete());
         };
         let denials = proxy.denial_lookup();
+        let config = &self.spec.config;
         let launch = LaunchSpec {
-            executable: self.spec.browser.clone(),
+            executable: config.browser.path.clone(),
             dir: sandbox.dir.browser(),
             session_dir: sandbox.dir.root().to_owned(),
-            viewport: self.spec.viewport,
+            viewport: config.viewport,
             user_agent: self.spec.user_agent.clone(),
             sandbox: self.spec.browser_sandbox,
             proxy_port: Some(proxy.port()),
             navigation_hint: Some(NavigationErrorHint::new(move |url| {
                 denials.describe_for(url)
             })),
-            ignored_certificates: self.spec.ignored_certificates.clone(),
+            ignored_certificates: config.certificates.ignored(),
             limits: self.spec.limits.get().of_browser(),
             budget: self.budget.clone(),
         };
@@ -411,8 +412,8 @@ impl SessionBuilder {
             profile: self.profile.take(),
             budget: self.budget.clone(),
             limits: OutputLimits {
-                max_output_bytes: self.spec.max_output_bytes,
-                queued_executions: self.spec.server_limits.queued_executions,
+                max_output_bytes: self.spec.config.max_output_bytes,
+                queued_executions: self.spec.config.server_limits.queued_executions,
                 max_profile_mb: self.spec.limits.get().disk_mb,
             },
         }))

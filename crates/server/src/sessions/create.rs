@@ -278,7 +278,7 @@ impl Registry {
 
     /// Starts the supervisor of a session and, for a session with a profile, its checkpoints.
     fn start_tasks(&self, session: &Arc<Session>, resources: Arc<SessionResources>) {
-        if let Some(every) = self.spec.checkpoint_every {
+        if let Some(every) = self.spec.config.profiles.checkpoint_every() {
             let keeping = keep_checkpoints(Arc::clone(session), Arc::clone(&resources), every);
             self.tracker()
                 .spawn(keeping.instrument(session.span.clone()));

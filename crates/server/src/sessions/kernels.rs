@@ -47,29 +47,44 @@ pub(super) async fn start_kernel(
     let recovering = resources.browser.recover_unresponsive_tabs();
     let (kernel, ()) = tokio::join!(loading.instrument(session_span.clone()), recovering);
     let kernel = kernel?;
+    attach_kernel(resources, &kernel);
+    Ok(kernel)
+}
+
+/// Lets a loaded kernel connect to the browser at once.
+fn attach_kernel(resources: &SessionResources, kernel: &Kernel) {
     kernel.attach(Attachment {
         endpoint: resources.commands.endpoint.url(),
         warm_up: false,
     });
-    Ok(kernel)
 }
 
-/// Starts the next kernel in the background. It holds the turn until the kernel has started, so
-/// that the end of the session also waits for it.
+/// Provides the next kernel in the background: `successor`, if it has been loaded, or a new one.
+/// Holds the turn until the kernel has started, so that the end of the session also waits for it.
 pub(super) fn replace_kernel(
     resources: &Arc<SessionResources>,
     language: Language,
     session_span: &Span,
     turn: OwnedSemaphorePermit,
+    successor: Option<Kernel>,
 ) {
     let owned = Arc::clone(resources);
     let span = session_span.clone();
     let replacing = async move {
         // A session that is ending does not need a kernel.
-        if owned.interruption.borrow().is_none()
-            && let Ok(kernel) = start_kernel(&owned, language, &span).await
-        {
-            owned.kernel_slots.of(language).put_kernel(kernel);
+        if owned.interruption.borrow().is_none() {
+            let provided = match successor {
+                Some(kernel) => {
+                    // A tab that does not respond would block the kernel when it connects.
+                    owned.browser.recover_unresponsive_tabs().await;
+                    attach_kernel(&owned, &kernel);
+                    Ok(kernel)
+                }
+                None => start_kernel(&owned, language, &span).await,
+            };
+            if let Ok(kernel) = provided {
+                owned.kernel_slots.of(language).put_kernel(kernel);
+            }
         }
         drop(turn);
     };

@@ -78,7 +78,7 @@ impl Registry {
             .into_iter()
             .map(|record| (record.id, SessionEntry::Recorded(Arc::new(record))));
         Registry {
-            warm_pool: WarmPool::new(spec.warm.clone()),
+            warm_pool: WarmPool::new(spec.config.warm.settings()),
             launches: Semaphore::new(launches_at_once()),
             spec: Arc::new(spec),
             uid_pool,
@@ -202,13 +202,16 @@ impl Registry {
             .sessions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        prune(&mut sessions, clock::now() - self.spec.keep_ended);
+        prune(
+            &mut sessions,
+            clock::now() - self.spec.config.retention.sessions,
+        );
         sessions.insert(session.id(), SessionEntry::Current(Arc::clone(session)));
     }
 
     /// Returns the limits of the server that are not settings.
     pub fn server_limits(&self) -> ServerLimits {
-        self.spec.server_limits
+        self.spec.config.server_limits
     }
 
     /// Returns the budget of the server's buffers.

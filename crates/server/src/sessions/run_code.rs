@@ -1,16 +1,18 @@
 //! The code of one execution, in a kernel (Node, Python) or a shell (bash).
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hearth_contract::ExecuteRequest;
-use hearth_runner::{Ended, Outcome, Run, RunError, run_shell};
+use hearth_contract::{ExecuteRequest, Language};
+use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{Instrument, Span};
 
 use super::agent::AgentError;
 use super::error::SessionError;
-use super::kernels::{replace_kernel, start_kernel};
+use super::kernels::{load_kernel, replace_kernel, start_kernel};
 use super::language_hint::language_hint;
 use super::resources::SessionResources;
 use super::session::Session;
@@ -18,6 +20,10 @@ use super::session::Session;
 /// The maximum number of attempts to run code when a kernel turns out to have ended: one with the
 /// idle kernel, and one with a new kernel. In both cases the code has not started.
 const MAX_ATTEMPTS: usize = 2;
+
+/// The time before the deadline of a running kernel at which its successor starts to load. A kernel
+/// takes about a third of a second.
+const SUCCESSOR_LEAD: Duration = Duration::from_millis(500);
 
 /// The code of one request, its limits, and the session that runs it.
 pub(super) struct CodeRun<'a> {
@@ -98,7 +104,8 @@ impl CodeRun<'_> {
             };
             let mut run = self.to_run();
             run.last_output = last_output.take();
-            match kernel.run(run).await {
+            let (outcome, successor) = self.run_before_successor(&kernel, run, language).await;
+            match outcome {
                 Err(RunError::KernelLost { output, .. }) if attempt < MAX_ATTEMPTS => {
                     attempt += 1;
                     last_output = Some(output);
@@ -109,10 +116,37 @@ impl CodeRun<'_> {
                     return Ok(outcome);
                 }
                 outcome => {
-                    replace_kernel(self.resources, language, self.session_span, turn);
+                    replace_kernel(self.resources, language, self.session_span, turn, successor);
                     return Ok(outcome?);
                 }
             }
+        }
+    }
+
+    /// Runs code. Shortly before its deadline, starts the kernel that replaces this one if the
+    /// deadline kills it. The successor does not touch the browser.
+    async fn run_before_successor(
+        &self,
+        kernel: &Kernel,
+        run: Run,
+        language: Language,
+    ) -> (Result<Outcome, RunError>, Option<Kernel>) {
+        let mut running = pin!(kernel.run(run));
+        tokio::select! {
+            outcome = &mut running => return (outcome, None),
+            () = sleep_until(self.deadline - SUCCESSOR_LEAD) => {}
+        }
+        let loading = load_kernel(
+            &self.resources.sandbox,
+            &self.resources.tasks,
+            &self.resources.commands,
+            &self.resources.budget,
+            language,
+        );
+        tokio::select! {
+            outcome = &mut running => (outcome, None),
+            // The next execution reports the reason if no kernel starts.
+            loaded = loading.instrument(self.session_span.clone()) => (running.await, loaded.ok()),
         }
     }
 

@@ -61,7 +61,7 @@ impl Registry {
         };
         let spec = SandboxSpec {
             isolation: &isolation,
-            browser: &self.spec.browser,
+            browser: &self.spec.config.browser.path,
             runtime: &self.spec.runtime,
             // The script needs no connection.
             ports: Ports {

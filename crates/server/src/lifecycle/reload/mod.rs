@@ -61,7 +61,7 @@ struct Settings {
 impl Reloader {
     /// Creates the task. `read` is the state of the key files when the server started.
     pub fn new(
-        config: Config,
+        config: Arc<Config>,
         files: SettingFiles,
         read: FileStates,
         uid_count: Option<u16>,
@@ -69,7 +69,7 @@ impl Reloader {
         state: AppState,
     ) -> Reloader {
         Reloader {
-            config: Arc::new(config),
+            config,
             files,
             uid_count,
             state,
