@@ -29,6 +29,10 @@ pub(crate) struct ServerLimits {
     pub unchecked_body_bytes: usize,
     /// The time for the first part of a body.
     pub body_time: Duration,
+    /// CDP calls above 1 MiB that are handled at a time.
+    pub large_calls: usize,
+    /// The size of a part in which a CDP client's frame is read. It is a multiple of four.
+    pub frame_bytes: u64,
     /// Name lookups of sessions.
     pub lookups: LookupLimits,
     /// Descriptors that each watcher holds in reserve.
@@ -63,6 +67,8 @@ impl ServerLimits {
         head_time: Duration::from_secs(10),
         unchecked_body_bytes: 64 * 1024,
         body_time: Duration::from_secs(10),
+        large_calls: 1,
+        frame_bytes: 128 * 1024,
         lookups: LookupLimits::STANDARD,
         reserved_descriptors: 16,
         failed_readings: 2,
@@ -84,6 +90,8 @@ impl ServerLimits {
         head_time: Duration::from_hours(1),
         unchecked_body_bytes: usize::MAX,
         body_time: Duration::from_hours(1),
+        large_calls: 1 << 20,
+        frame_bytes: u64::MAX,
         lookups: LookupLimits {
             all_sessions: 1 << 20,
             session: 1 << 20,
