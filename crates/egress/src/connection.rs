@@ -18,7 +18,7 @@ use crate::denied::{Denied, Reason};
 use crate::meter::{Meter, Totals, Traffic};
 use crate::policy::Policy;
 use crate::relay::MAX_LARGE_BUFFERS;
-use crate::resolve::{Lookups, Resolve, SharedLookups};
+use crate::resolve::{LookupLimits, Lookups, Resolve, SharedLookups};
 use crate::self_ports::SelfPorts;
 use crate::splice::SplicedResponse;
 
@@ -47,7 +47,7 @@ impl Shared {
             policy: RwLock::new(Arc::new(policy)),
             self_ports: SelfPorts::default(),
             resolver,
-            lookups: SharedLookups::new(),
+            lookups: SharedLookups::new(LookupLimits::STANDARD),
             totals: Arc::default(),
             denials: DenialCounters::new(),
             max_connections: MAX_CONNECTIONS,

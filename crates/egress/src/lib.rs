@@ -42,5 +42,5 @@ pub use self::allow::{AllowList, ParseAllowListError};
 pub use self::meter::Traffic;
 pub use self::policy::{Mode, Policy};
 pub use self::proxy::{DenialLookup, Egress, Proxy, SelfPort};
-pub use self::resolve::Resolve;
+pub use self::resolve::{LookupLimits, Resolve};
 pub use self::upstream::{ParseUpstreamError, Upstream};

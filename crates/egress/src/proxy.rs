@@ -22,7 +22,7 @@ use crate::authority::Authority;
 use crate::connection::{Connection, ProxyState, Shared};
 use crate::meter::{Metered, Traffic};
 use crate::policy::Policy;
-use crate::resolve::{Resolve, SystemResolver};
+use crate::resolve::{LookupLimits, Resolve, SharedLookups, SystemResolver};
 use crate::response::Body;
 use crate::splice::SplicedResponse;
 use crate::{forward, tunnel};
@@ -60,6 +60,17 @@ impl Egress {
         // Nothing shares it before the first session.
         if let Some(shared) = Arc::get_mut(&mut shared) {
             shared.max_connections = max;
+        }
+        Egress(shared)
+    }
+
+    /// Replaces the limits of name lookups.
+    #[must_use]
+    pub fn with_lookup_limits(self, limits: LookupLimits) -> Egress {
+        let mut shared = self.0;
+        // Nothing shares it before the first session.
+        if let Some(shared) = Arc::get_mut(&mut shared) {
+            shared.lookups = SharedLookups::new(limits);
         }
         Egress(shared)
     }

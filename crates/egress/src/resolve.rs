@@ -32,11 +32,22 @@ impl Resolve for SystemResolver {
 /// returns, which takes half a minute if no name server answers.
 const MAX_THREADS: usize = 256;
 
-/// The maximum number of concurrent lookups of all sessions, without one lookup of each session.
-const MAX_SHARED_LOOKUPS: usize = 32;
+/// The maximum numbers of concurrent lookups, without one lookup of each session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupLimits {
+    /// The lookups of all sessions.
+    pub all_sessions: usize,
+    /// The lookups of one session.
+    pub session: usize,
+}
 
-/// The maximum number of concurrent lookups of one session that count as shared.
-const MAX_SHARED_LOOKUPS_OF_SESSION: usize = 3;
+impl LookupLimits {
+    /// The limits of every server that is not tested without them.
+    pub const STANDARD: LookupLimits = LookupLimits {
+        all_sessions: 32,
+        session: 3,
+    };
+}
 
 /// The runtime whose blocking threads perform lookups. It is separate, because lookups that hang
 /// would otherwise delay everything else that blocks, such as the creation of sessions.
@@ -50,11 +61,18 @@ static LOOKUPS: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
 
 /// The permits for lookups that all sessions share.
 #[derive(Clone, Debug)]
-pub(crate) struct SharedLookups(Arc<Semaphore>);
+pub(crate) struct SharedLookups {
+    permits: Arc<Semaphore>,
+    /// The maximum number of permits that one session holds.
+    max_of_session: usize,
+}
 
 impl SharedLookups {
-    pub(crate) fn new() -> SharedLookups {
-        SharedLookups(Arc::new(Semaphore::new(MAX_SHARED_LOOKUPS)))
+    pub(crate) fn new(limits: LookupLimits) -> SharedLookups {
+        SharedLookups {
+            permits: Arc::new(Semaphore::new(limits.all_sessions)),
+            max_of_session: limits.session,
+        }
     }
 }
 
@@ -78,7 +96,7 @@ impl Lookups {
     pub(crate) fn new(shared: &SharedLookups) -> Lookups {
         Lookups {
             own: Arc::new(Semaphore::new(1)),
-            more: Arc::new(Semaphore::new(MAX_SHARED_LOOKUPS_OF_SESSION)),
+            more: Arc::new(Semaphore::new(shared.max_of_session)),
             shared: shared.clone(),
         }
     }
@@ -112,7 +130,7 @@ impl Lookups {
         let shared = async {
             Ok(LookupPermit {
                 _of_session: Arc::clone(&self.more).acquire_owned().await?,
-                _shared: Some(Arc::clone(&self.shared.0).acquire_owned().await?),
+                _shared: Some(Arc::clone(&self.shared.permits).acquire_owned().await?),
             })
         };
         tokio::select! {
@@ -160,7 +178,7 @@ mod tests {
             started,
             end: Arc::new(Mutex::new(ended)),
         });
-        let shared = SharedLookups::new();
+        let shared = SharedLookups::new(LookupLimits::STANDARD);
         let mut waiting = tokio::task::JoinSet::new();
         for _ in 0..SESSIONS {
             let session = Arc::new(Lookups::new(&shared));
@@ -170,7 +188,8 @@ mod tests {
             }
         }
         let starts = tokio::task::spawn_blocking(move || {
-            (0..SESSIONS + MAX_SHARED_LOOKUPS).for_each(|_| starts.recv().expect("it starts"));
+            let count = SESSIONS + LookupLimits::STANDARD.all_sessions;
+            (0..count).for_each(|_| starts.recv().expect("it starts"));
             starts
         });
         let starts = starts.await.expect("no panic");

@@ -70,7 +70,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Returns an attack that lasts until `held` is dropped and the sessions are deleted.
-fn until_deleted<T: 'static>(held: T, sessions: Vec<Session>) -> Attack {
+pub(super) fn until_deleted<T: 'static>(held: T, sessions: Vec<Session>) -> Attack {
     Attack::Until(Box::pin(async move {
         drop(held);
         for session in sessions {
@@ -117,7 +117,7 @@ len(sockets)",
 }
 
 /// Returns a WebSocket to `url` that was opened by hand, to send incomplete messages.
-async fn raw_web_socket(url: &str) -> TcpStream {
+pub(super) async fn raw_web_socket(url: &str) -> TcpStream {
     let rest = url.strip_prefix("ws://").expect("a ws URL");
     let (address, path) = rest.split_once('/').expect("it has a path");
     let head = format!(

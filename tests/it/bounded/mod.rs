@@ -7,6 +7,7 @@ mod descriptors;
 mod dns;
 mod inside;
 mod keyless;
+mod large_calls;
 pub(crate) mod load;
 mod peak;
 mod quotas;
@@ -31,7 +32,8 @@ const KEYS: &str = "alpha:key-a,beta:key-b";
 
 /// Returns all attacks, for the matrix.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    keyless::ROWS.iter().chain(inside::ROWS)
+    let groups = [keyless::ROWS, inside::ROWS, large_calls::ROWS];
+    groups.into_iter().flatten()
 }
 
 /// Returns true if the test should continue. Only root can start servers as other users.
@@ -61,11 +63,15 @@ macro_rules! bounded {
 bounded! {
     at_default_as_root_clients_without_a_key_cannot_exhaust_the_server: Level::Root, keyless::ROWS;
     at_default_as_root_sessions_cannot_exhaust_the_server: Level::Root, inside::ROWS;
+    at_default_as_root_large_calls_cannot_exhaust_the_server: Level::Root, large_calls::ROWS;
     #[ignore = "needs the whole machine for a minute; for make soak"]
     at_default_as_a_plain_user_clients_without_a_key_cannot_exhaust_the_server:
         Level::Plain, keyless::ROWS;
     #[ignore = "needs the whole machine for a minute; for make soak"]
     at_default_as_a_plain_user_sessions_cannot_exhaust_the_server: Level::Plain, inside::ROWS;
+    #[ignore = "needs the whole machine for a minute; for make soak"]
+    at_default_as_a_plain_user_large_calls_cannot_exhaust_the_server:
+        Level::Plain, large_calls::ROWS;
 }
 
 macro_rules! unbounded {
@@ -85,4 +91,5 @@ macro_rules! unbounded {
 unbounded! {
     without_limits_clients_without_a_key_exhaust_the_server: keyless::ROWS;
     without_limits_sessions_exhaust_the_server: inside::ROWS;
+    without_limits_large_calls_exhaust_the_server: large_calls::ROWS;
 }

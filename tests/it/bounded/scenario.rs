@@ -160,7 +160,7 @@ pub async fn wait_until_filled(client: &Api, min: f64) {
 }
 
 /// Lifts all limits. Settings have large values; a variable of tests lifts the rest.
-fn without_limits(builder: ServerBuilder) -> ServerBuilder {
+pub fn without_limits(builder: ServerBuilder) -> ServerBuilder {
     const HUGE: &str = "1048576";
     builder
         .setting("HEARTH_BUFFER_MB", HUGE)

@@ -67,6 +67,10 @@ impl From<NoRoute> for NotAdmitted {
 /// The maximum size of an id or an origin. Chromium's ids have 32 bytes, and a host at most 253.
 const MAX_SUBJECT_BYTES: usize = 300;
 
+/// The maximum size of a frame that waits until a dialog is closed, because no budget counts it.
+/// The calls that wait have a few hundred bytes.
+const MAX_DEFERRED_BYTES: usize = 4 * 1024;
+
 impl Broker {
     /// Handles one message of a client: forwards it to the browser or answers it.
     pub(crate) fn handle_call(&self, client: ClientId, queue: &SendQueue, text: &str) {
@@ -99,7 +103,7 @@ impl Broker {
             Rule::CloseClient => return self.close_client(client, queue, &call),
         };
         match self.admit_call(client, &call, params.as_deref(), effect) {
-            Ok(admitted) => self.forward(client, &call, params.as_deref(), effect, admitted),
+            Ok(admitted) => self.forward(client, &call, params, effect, admitted),
             Err(not) => self.reject(client, queue, &call, not),
         }
     }
@@ -147,7 +151,7 @@ impl Broker {
         &self,
         client: ClientId,
         call: &ClientCall<'_>,
-        params: Option<&str>,
+        params: Option<Cow<'_, str>>,
         effect: TrackedEffect,
         admitted: Admitted,
     ) {
@@ -164,8 +168,13 @@ impl Broker {
                 Some(&behavior.on),
             ));
         }
-        let params = admitted.setting.params.as_deref().or(params);
-        let frame = envelope::frame(admitted.id, &call.method, params, Some(&admitted.on));
+        let ended = if effect == TrackedEffect::EndSession {
+            text_in(params.as_deref(), "sessionId").unwrap_or_default()
+        } else {
+            String::new()
+        };
+        let params = admitted.setting.params.map(Cow::Owned).or(params);
+        let frame = envelope::frame_around(admitted.id, &call.method, params, Some(&admitted.on));
         let frame = match effect {
             TrackedEffect::PageEvents(false) => {
                 let mut state = self.lock();
@@ -173,10 +182,7 @@ impl Broker {
                 state.routes.record_page_events(&admitted.on, false);
                 frame
             }
-            TrackedEffect::EndSession => {
-                let ended = text_in(params, "sessionId").unwrap_or_default();
-                self.lock().defer(client, &ended, frame)
-            }
+            TrackedEffect::EndSession => self.lock().defer(client, &ended, frame),
             _ => Some(frame),
         };
         let Some(frame) = frame else { return };
@@ -389,7 +395,7 @@ impl State {
 
     /// Returns a frame that ends a session, unless it has to wait until a dialog is closed.
     fn defer(&mut self, client: ClientId, ended: &str, frame: Vec<u8>) -> Option<Vec<u8>> {
-        if self.dialogs.is_empty() {
+        if self.dialogs.is_empty() || frame.len() > MAX_DEFERRED_BYTES {
             return Some(frame);
         }
         let ended = self.routes.subtree(ended);

@@ -13,6 +13,10 @@ use std::sync::Arc;
 
 use super::send_queue::ClientId;
 
+/// The maximum size of the params of a call, because they are kept and no budget counts them. Linux
+/// limits a path to 4 KiB.
+pub(crate) const MAX_BEHAVIOR_BYTES: usize = 8 * 1024;
+
 /// A client's `setDownloadBehavior` call, kept so that it can be sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DownloadBehavior {
@@ -59,10 +63,11 @@ impl Downloads {
     /// Records that the browser rejected a client's behavior. It is unknown which behavior is in
     /// force now.
     pub(crate) fn rejected(&mut self, client: ClientId) {
-        for behaviors in self.by_context.values_mut() {
+        self.by_context.retain(|_, behaviors| {
             behaviors.all.retain(|behavior| behavior.client != client);
             behaviors.in_force = behaviors.in_force.filter(|in_force| *in_force != client);
-        }
+            !behaviors.all.is_empty()
+        });
     }
 
     /// Returns the behavior of a client that is about to drive a page of `context`, if another
@@ -196,5 +201,9 @@ mod tests {
         downloads.record(None, behavior(ClientId(3)));
         downloads.rejected(ClientId(3));
         assert_eq!(downloads.driven(None, TWO), Some(behavior(TWO)));
+        // A context that does not exist leaves nothing.
+        downloads.record(Some("unknown".to_owned()), behavior(ClientId(3)));
+        downloads.rejected(ClientId(3));
+        assert_eq!(downloads.by_context.len(), 1);
     }
 }

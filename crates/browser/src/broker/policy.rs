@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::downloads::MAX_BEHAVIOR_BYTES;
 use super::file_access::{ClientOrigin, FileAccess};
 use super::members::{Members, all_strings, string_member};
 use super::page_settings::Setting;
@@ -222,6 +223,9 @@ pub(crate) fn check_params<'a>(
                     params.replace("data", rewritten);
                 }
             }
+        }
+        ParamCheck::DownloadPath if text.len() > MAX_BEHAVIOR_BYTES => {
+            return Err("the params are too long");
         }
         ParamCheck::DownloadPath => {
             if let Some(path) = params.string("downloadPath").map_err(|_| UNPARSABLE)? {

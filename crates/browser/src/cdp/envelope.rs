@@ -197,15 +197,30 @@ const ENVELOPE_BYTES: usize = 128;
 
 /// Builds a frame for the browser, with its final NUL.
 pub(crate) fn frame(id: i32, method: &str, params: Option<&str>, session: Option<&str>) -> Vec<u8> {
-    let size = ENVELOPE_BYTES + method.len() + params.map_or(0, str::len);
-    let mut out = String::with_capacity(size);
+    frame_around(id, method, params.map(Cow::Borrowed), session)
+}
+
+/// Builds a frame in the memory of the params if they are owned, because they can have 80 MiB.
+pub(crate) fn frame_around(
+    id: i32,
+    method: &str,
+    params: Option<Cow<'_, str>>,
+    session: Option<&str>,
+) -> Vec<u8> {
+    let mut out = String::with_capacity(ENVELOPE_BYTES + method.len());
     out.push_str("{\"id\":");
     out.push_str(&id.to_string());
     out.push_str(",\"method\":");
     push_string(&mut out, method);
     if let Some(params) = params {
         out.push_str(",\"params\":");
-        out.push_str(params);
+        if let Cow::Owned(mut params) = params {
+            params.insert_str(0, &out);
+            out = params;
+        } else {
+            out.reserve_exact(params.len() + ENVELOPE_BYTES);
+            out.push_str(&params);
+        }
     }
     push_session(&mut out, session);
     out.push_str("}\0");
@@ -442,6 +457,8 @@ mod tests {
             super::frame(5, "A.b", None, None),
             b"{\"id\":5,\"method\":\"A.b\"}\0"
         );
+        let owned = Some(Cow::Owned(r#"{"x":1}"#.to_owned()));
+        assert_eq!(frame_around(5, "A.b\"\n", owned, Some("S")), frame);
     }
 
     #[test]

@@ -32,7 +32,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// The size of the kept beginning of an oversized frame, which shows the call that it answers.
 pub(crate) const BEGINNING_BYTES: usize = 64;
 
-/// The capacity above which a read buffer is released after a large message.
+/// The size of messages above which their buffer is released.
 const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The minimum space for one read.
@@ -270,6 +270,7 @@ pub(crate) async fn read_frames(
             Ok(0) | Err(_) => return ReadEnd::Closed,
             Ok(_) => {}
         }
+        let mut taken = 0;
         while let Some(length) = find_nul(&buffer[searched..]).map(|at| searched + at) {
             if !std::mem::take(&mut discards) {
                 match std::str::from_utf8(&buffer[..length]) {
@@ -278,6 +279,7 @@ pub(crate) async fn read_frames(
                 }
             }
             buffer.advance(length + 1);
+            taken += length + 1;
             searched = 0;
         }
         let counted = usize::try_from(reserved.bytes()).unwrap_or(usize::MAX);
@@ -292,8 +294,9 @@ pub(crate) async fn read_frames(
         }
         searched = buffer.len();
         reserved.shrink_to(searched);
-        if buffer.is_empty() && buffer.capacity() > KEPT_BUFFER_BYTES {
-            buffer = BytesMut::with_capacity(READ_BYTES);
+        // The buffer still owns the memory of what was taken or discarded.
+        if taken > KEPT_BUFFER_BYTES || buffer.capacity() > KEPT_BUFFER_BYTES.max(4 * searched) {
+            buffer = BytesMut::from(&buffer[..]);
         }
     }
 }

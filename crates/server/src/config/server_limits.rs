@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hearth_egress::LookupLimits;
+
 use super::error::ConfigError;
 
 /// The variable with which tests lift these limits. It is not a setting, and no document names it.
@@ -27,6 +29,16 @@ pub(crate) struct ServerLimits {
     pub unchecked_body_bytes: usize,
     /// The time for the first part of a body.
     pub body_time: Duration,
+    /// CDP calls above 1 MiB that are handled at a time.
+    pub large_calls: usize,
+    /// The size of a part in which a CDP client's frame is read. It is a multiple of four.
+    pub frame_bytes: u64,
+    /// Name lookups of sessions.
+    pub lookups: LookupLimits,
+    /// Descriptors that each watcher holds in reserve.
+    pub reserved_descriptors: usize,
+    /// Failed readings of a watcher in a row after which a limit counts as reached.
+    pub failed_readings: u32,
     /// Executions that wait for a turn, per session and language.
     pub queued_executions: usize,
     /// The minimum number of bytes that a client must read in a period while more wait.
@@ -55,6 +67,11 @@ impl ServerLimits {
         head_time: Duration::from_secs(10),
         unchecked_body_bytes: 64 * 1024,
         body_time: Duration::from_secs(10),
+        large_calls: 1,
+        frame_bytes: 128 * 1024,
+        lookups: LookupLimits::STANDARD,
+        reserved_descriptors: 16,
+        failed_readings: 2,
         queued_executions: 32,
         min_read_bytes: 80 * 1024,
         acknowledge_ms: 10_000,
@@ -73,6 +90,14 @@ impl ServerLimits {
         head_time: Duration::from_hours(1),
         unchecked_body_bytes: usize::MAX,
         body_time: Duration::from_hours(1),
+        large_calls: 1 << 20,
+        frame_bytes: u64::MAX,
+        lookups: LookupLimits {
+            all_sessions: 1 << 20,
+            session: 1 << 20,
+        },
+        reserved_descriptors: 0,
+        failed_readings: u32::MAX,
         queued_executions: 1 << 20,
         min_read_bytes: 0,
         acknowledge_ms: 0,

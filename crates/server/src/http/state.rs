@@ -15,6 +15,7 @@ use crate::fair_queue::FairQueue;
 use crate::http::connections::Connections;
 use crate::http::error::ApiError;
 use crate::http::middleware::log_limit::LogLimits;
+use crate::http::ws::cdp::LargeCalls;
 use crate::metrics::{Descriptors, Gauges, Rejection};
 use crate::profiles::Profiles;
 use crate::sessions::{Registry, SessionEntry};
@@ -47,6 +48,7 @@ struct Shared {
     log_limits: LogLimits,
     large_bodies: FairQueue,
     profile_lists: FairQueue,
+    large_calls: LargeCalls,
 }
 
 /// The addresses in requests and responses.
@@ -84,6 +86,7 @@ impl AppState {
             isolation,
             started_at: clock::now(),
             log_limits: LogLimits::new(registry.server_limits()),
+            large_calls: LargeCalls::new(registry.server_limits()),
             registry,
             load,
             large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
@@ -153,6 +156,11 @@ impl AppState {
     /// The queue of lists of profiles that wait to be read.
     pub fn profile_lists(&self) -> &FairQueue {
         &self.0.profile_lists
+    }
+
+    /// The turns of large CDP calls.
+    pub fn large_calls(&self) -> &LargeCalls {
+        &self.0.large_calls
     }
 
     /// Waits for a turn in one of these queues.

@@ -126,7 +126,8 @@ pub(super) async fn build_registry(
     let (descriptors, _) =
         getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
     let egress = Egress::new(config.egress_policy())
-        .with_max_connections(egress_connections(descriptors, max_sessions.server));
+        .with_max_connections(egress_connections(descriptors, max_sessions.server))
+        .with_lookup_limits(config.server_limits.lookups);
     egress.add_self_port(listeners.public.local_addr()?.port());
     let spec = RegistrySpec {
         config: Arc::clone(config),

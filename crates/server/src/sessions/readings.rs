@@ -4,9 +4,6 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-/// The number of failed readings in a row after which a limit counts as reached.
-const MAX_FAILURES: u32 = 2;
-
 /// A resource that a watcher reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
@@ -24,10 +21,12 @@ impl Reading {
 }
 
 /// The failed readings in a row, by resource, and the last error.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Readings {
     memory: Mutex<Failures>,
     disk: Mutex<Failures>,
+    /// The number of failed readings in a row after which a limit counts as reached.
+    max_failures: u32,
 }
 
 #[derive(Debug, Default)]
@@ -37,13 +36,21 @@ struct Failures {
 }
 
 impl Readings {
+    pub fn new(max_failures: u32) -> Readings {
+        Readings {
+            memory: Mutex::default(),
+            disk: Mutex::default(),
+            max_failures,
+        }
+    }
+
     /// Records that a reading succeeded.
     pub fn record_success(&self, of: Reading) {
         self.with(of, |failures| failures.count = 0);
     }
 
     /// Records that a reading failed. Returns true if the largest session must end, which is the
-    /// case at the second failure in a row, and at every second one after it.
+    /// case at the last permitted failure in a row, and each time after as many more.
     pub fn record_failure(&self, of: Reading, error: &io::Error) -> bool {
         let count = self.with(of, |failures| {
             failures.count += 1;
@@ -51,7 +58,7 @@ impl Readings {
             failures.count
         });
         tracing::error!(reading = of.name(), %error, count, "limit not checked");
-        count.is_multiple_of(MAX_FAILURES)
+        count.is_multiple_of(self.max_failures)
     }
 
     /// Returns the resources that cannot be read, each with the last error.
@@ -65,7 +72,7 @@ impl Readings {
 
     /// Returns true if a resource cannot be read.
     pub fn is_failing(&self, of: Reading) -> bool {
-        self.with(of, |failures| failures.count >= MAX_FAILURES)
+        self.with(of, |failures| failures.count >= self.max_failures)
     }
 
     fn with<T>(&self, of: Reading, change: impl FnOnce(&mut Failures) -> T) -> T {
@@ -83,7 +90,7 @@ mod tests {
 
     #[test]
     fn two_failures_in_a_row_count() {
-        let readings = Readings::default();
+        let readings = Readings::new(2);
         let error = io::Error::from_raw_os_error(nix::libc::EMFILE);
         assert!(!readings.record_failure(Reading::Memory, &error));
         readings.record_success(Reading::Memory);

@@ -74,6 +74,7 @@ impl Registry {
         past: Vec<SessionRecord>,
     ) -> Registry {
         let team_quota = TeamQuota::new(spec.max_sessions);
+        let readings = Readings::new(spec.server_limits.failed_readings);
         let past = past
             .into_iter()
             .map(|record| (record.id, SessionEntry::Recorded(Arc::new(record))));
@@ -84,7 +85,7 @@ impl Registry {
             uid_pool,
             services,
             launch_health: LaunchHealth::default(),
-            readings: Readings::default(),
+            readings,
             team_quota,
             sessions: RwLock::new(past.collect()),
             tracker,

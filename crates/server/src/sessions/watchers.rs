@@ -19,12 +19,13 @@ const BLOCKING_THREADS: usize = 4;
 
 /// Starts the watchers. They run until `stop`. Call this early, because they open descriptors.
 pub(crate) fn spawn_watchers(registry: &Arc<Registry>, stop: &CancellationToken) -> io::Result<()> {
-    let of_memory = WatcherResources::open()?;
+    let reserved = registry.server_limits().reserved_descriptors;
+    let of_memory = WatcherResources::open(reserved)?;
     let (watched, stopped) = (Arc::clone(registry), stop.clone());
     spawn_on_thread("watch-memory", registry, move || {
         watch_memory(watched, of_memory, stopped)
     })?;
-    let of_disk = WatcherResources::open()?;
+    let of_disk = WatcherResources::open(reserved)?;
     let (watched, stopped) = (Arc::clone(registry), stop.clone());
     spawn_on_thread("watch-disk", registry, move || {
         watch_disk(watched, of_disk, stopped)

@@ -178,6 +178,19 @@ async fn download_dir_outside_the_session_is_replaced() {
     }
 }
 
+#[tokio::test]
+async fn download_behavior_that_is_too_large_to_keep_is_denied() {
+    let mut fixture = BrokerFixture::new().await;
+    let mut one = fixture.client("A").await;
+    let mut params = behavior("/s/1/work");
+    params["x"] = json!("y".repeat(8 * 1024));
+    one.send(&json!({"id": 1, "method": "Page.setDownloadBehavior", "params": params}));
+    assert_eq!(
+        one.message().await["error"]["message"],
+        "the params are too long"
+    );
+}
+
 /// Rule M11.
 #[tokio::test]
 async fn downloads_follow_the_client_that_drives() {
@@ -281,4 +294,13 @@ async fn observer_that_leaves_dismisses_nothing() {
         (&json!("SB"), &json!("SB"))
     );
     assert_eq!(deferred[2]["params"]["sessionId"], "B");
+}
+
+#[tokio::test]
+async fn large_frame_is_not_deferred() {
+    let (mut fixture, mut one, two) = two_on_a_page().await;
+    fixture.pass(&one, "SA", "Runtime.evaluate", &json!({}));
+    dialog_opens(&fixture, &["SA", "SB"]);
+    one.message().await;
+    fixture.pass(&two, "SB", "Page.disable", &json!({"x": "y".repeat(5000)}));
 }

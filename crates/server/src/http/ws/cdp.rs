@@ -3,6 +3,9 @@
 //! A client that disappears without closing its connection may have paused pages. Therefore the
 //! server pings silent clients and drops those that do not answer. Linux drops a client that does
 //! not read: see `TCP_USER_TIMEOUT_MS` in `http::serve`.
+//!
+//! While the broker handles a call, the call exists twice: as a message of the client and as a
+//! frame for the browser. The budget counts one of them. Therefore [`LargeCalls`] grants turns.
 
 use std::sync::Arc;
 
@@ -12,13 +15,16 @@ use futures_util::stream::unfold;
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use hearth_browser::{Client, ClientSender, MAX_REQUEST_BYTES, Outgoing};
 use hearth_budget::Budget;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, protocol::CloseFrame};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use super::heartbeat::{PeerActivity, Pings};
+use super::split_frames::FrameLimits;
 use super::upgrade::{Socket, Upgrade, send_text};
+use crate::config::ServerLimits;
 use crate::http::peer::Peer;
 
 /// The size of the buffer for reading. Small, because it is not counted in a budget.
@@ -28,6 +34,38 @@ const READ_BUFFER_BYTES: usize = 16 * 1024;
 /// with a reason that the client can read.
 const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + (1 << 20);
 
+/// The size above which a call needs a turn.
+const LARGE_CALL_BYTES: usize = 1 << 20;
+
+/// The turns of large calls. The broker handles a call without waiting for anything, so a turn is
+/// short. While a call waits for its turn, it counts in the budget of its session, so few wait.
+#[derive(Clone, Debug)]
+pub(crate) struct LargeCalls {
+    turns: Arc<Semaphore>,
+    frame_limits: FrameLimits,
+}
+
+impl LargeCalls {
+    pub fn new(limits: ServerLimits) -> LargeCalls {
+        LargeCalls {
+            turns: Arc::new(Semaphore::new(limits.large_calls)),
+            frame_limits: FrameLimits {
+                part_bytes: limits.frame_bytes,
+                frame_bytes: MAX_MESSAGE_BYTES as u64,
+            },
+        }
+    }
+
+    /// Waits for the turn of a large call. Other calls need none.
+    async fn turn(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
+        if bytes <= LARGE_CALL_BYTES {
+            return None;
+        }
+        // Only a closed semaphore fails, and this one is never closed.
+        self.turns.acquire().await.ok()
+    }
+}
+
 /// Accepts the upgrade, and forwards messages until either side disconnects. The task belongs to
 /// `tracker`.
 pub(crate) fn accept(
@@ -35,6 +73,7 @@ pub(crate) fn accept(
     client: Client,
     peer: Arc<Peer>,
     budget: &Budget,
+    calls: LargeCalls,
     tracker: &TaskTracker,
 ) -> Response {
     peer.upgrade(budget);
@@ -42,17 +81,17 @@ pub(crate) fn accept(
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
-    let (response, socket) = upgrade.accept(config);
+    let (response, socket) = upgrade.accept(config, calls.frame_limits);
     let serving = async move {
         // The client has left before the upgrade.
         let Ok(socket) = socket.await else { return };
-        serve(socket, client, &peer).await;
+        serve(socket, client, &peer, &calls).await;
     };
     tracker.spawn(serving.instrument(Span::current()));
     response
 }
 
-async fn serve(socket: Socket, client: Client, peer: &Peer) {
+async fn serve(socket: Socket, client: Client, peer: &Peer, calls: &LargeCalls) {
     let (sink, stream) = socket.split();
     let (sender, receiver) = client.split();
     let outgoing = unfold(receiver, async |mut receiver| {
@@ -60,7 +99,7 @@ async fn serve(socket: Socket, client: Client, peer: &Peer) {
     });
     let activity = PeerActivity::default();
     tokio::select! {
-        () = read_loop(stream, sender, &activity, peer) => {}
+        () = read_loop(stream, sender, &activity, peer, calls) => {}
         () = write_loop(sink, outgoing, &activity) => {}
     }
 }
@@ -71,12 +110,14 @@ async fn read_loop<E>(
     sender: ClientSender,
     activity: &PeerActivity,
     peer: &Peer,
+    calls: &LargeCalls,
 ) {
     while let Some(Ok(message)) = stream.next().await {
         activity.record();
         // The socket is not read while the broker is busy, so that TCP flow control slows the
         // client down.
         sender.writable().await;
+        let turn = calls.turn(message.len()).await;
         // The broker reserves memory for what it keeps of the message.
         drop(peer.take_message());
         let sent = match &message {
@@ -86,6 +127,9 @@ async fn read_loop<E>(
             Message::Close(_) => return,
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
         };
+        // The next call gets its turn when the memory of this one is free.
+        drop(message);
+        drop(turn);
         if sent.is_err() {
             // The write loop closes the socket with the reason.
             return std::future::pending().await;

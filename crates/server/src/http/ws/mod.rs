@@ -3,4 +3,5 @@
 pub(crate) mod cdp;
 mod heartbeat;
 pub(crate) mod live_view;
+mod split_frames;
 pub(crate) mod upgrade;

@@ -2,7 +2,7 @@
 //!
 //! axum's WebSocket sends each message as one frame. Its library copies a frame before it writes
 //! it, and keeps that memory until the connection ends. A CDP message can have 80 MiB, so CDP
-//! connections send large messages as several frames.
+//! connections send and read large messages as several frames.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::{
@@ -22,13 +22,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::split_frames::{FrameLimits, SplitFrames};
 use crate::http::error::ApiError;
 
 /// The maximum size of a frame that the server sends.
 const MAX_FRAME_BYTES: usize = 128 * 1024;
 
 /// A WebSocket on an upgraded connection.
-pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(crate) type Socket = WebSocketStream<SplitFrames<TokioIo<Upgraded>>>;
 
 /// A request that asks for a WebSocket. Other requests are rejected.
 pub(crate) struct Upgrade {
@@ -59,6 +60,7 @@ impl Upgrade {
     pub fn accept(
         self,
         config: WebSocketConfig,
+        limits: FrameLimits,
     ) -> (Response, impl Future<Output = hyper::Result<Socket>>) {
         let headers = [
             (CONNECTION, HeaderValue::from_static("upgrade")),
@@ -68,8 +70,8 @@ impl Upgrade {
         let response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
         let connection = self.connection;
         let socket = async move {
-            let io = TokioIo::new(connection.await?);
-            Ok(WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await)
+            let frames = SplitFrames::new(TokioIo::new(connection.await?), limits);
+            Ok(WebSocketStream::from_raw_socket(frames, Role::Server, Some(config)).await)
         };
         (response, socket)
     }

@@ -5,18 +5,19 @@ use std::io;
 
 use hearth_sandbox::is_shortage;
 
-/// The number of descriptors. A reading needs at most four at a time. Others can take some of them
-/// while they are free.
-const SIZE: usize = 16;
-
-/// Open descriptors without another use.
+/// Open descriptors without another use. A reading needs at most four at a time. Others can take
+/// some of them while they are free.
 #[derive(Debug)]
-pub(super) struct DescriptorReserve(Vec<File>);
+pub(super) struct DescriptorReserve {
+    held: Vec<File>,
+    size: usize,
+}
 
 impl DescriptorReserve {
     /// Opens the descriptors.
-    pub fn open() -> io::Result<DescriptorReserve> {
-        let mut reserve = DescriptorReserve(Vec::with_capacity(SIZE));
+    pub fn open(size: usize) -> io::Result<DescriptorReserve> {
+        let held = Vec::with_capacity(size);
+        let mut reserve = DescriptorReserve { held, size };
         reserve.fill()?;
         Ok(reserve)
     }
@@ -28,7 +29,7 @@ impl DescriptorReserve {
     ) -> io::Result<T> {
         let mut result = reading().await;
         if result.as_ref().is_err_and(is_shortage) {
-            self.0.clear();
+            self.held.clear();
             result = reading().await;
         }
         // Fails while others use the descriptors. The next reading tries again.
@@ -37,8 +38,8 @@ impl DescriptorReserve {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        while self.0.len() < SIZE {
-            self.0.push(File::open("/dev/null")?);
+        while self.held.len() < self.size {
+            self.held.push(File::open("/dev/null")?);
         }
         Ok(())
     }
@@ -54,8 +55,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_reading_without_descriptors_is_tried_again_with_those_of_the_reserve() {
-        let mut reserve = DescriptorReserve::open().expect("descriptors are free");
-        let held = format!("/proc/self/fd/{}", reserve.0[0].as_raw_fd());
+        let mut reserve = DescriptorReserve::open(16).expect("descriptors are free");
+        let held = format!("/proc/self/fd/{}", reserve.held[0].as_raw_fd());
         let mut tries = 0;
         let read = reserve.read(async || {
             tries += 1;
@@ -69,7 +70,7 @@ mod tests {
             }
         });
         read.await.expect("the second try succeeds");
-        assert_eq!((tries, reserve.0.len()), (2, SIZE));
+        assert_eq!((tries, reserve.held.len()), (2, 16));
         // Other errors are final.
         let denied = reserve.read(async || {
             tries += 1;

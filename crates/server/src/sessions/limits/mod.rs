@@ -24,11 +24,11 @@ pub(super) struct WatcherResources {
 }
 
 impl WatcherResources {
-    /// Opens the descriptors of a watcher.
-    pub fn open() -> io::Result<WatcherResources> {
+    /// Opens the descriptors of a watcher, of which some are its reserve.
+    pub fn open(reserved_descriptors: usize) -> io::Result<WatcherResources> {
         Ok(WatcherResources {
             proc: ProcReader::open()?,
-            reserve: DescriptorReserve::open()?,
+            reserve: DescriptorReserve::open(reserved_descriptors)?,
         })
     }
 }

@@ -93,6 +93,7 @@ pub(crate) async fn internal(
         client,
         peer,
         access.budget(),
+        state.large_calls().clone(),
         tracker,
     ))
 }
@@ -156,6 +157,7 @@ async fn connect(
         client,
         peer,
         &budget,
+        state.large_calls().clone(),
         state.registry().tracker(),
     ))
 }
