@@ -44,8 +44,8 @@ pub use operator::{
     OperatorExecution, OperatorSession, OperatorState, Pressure, ReadinessResponse, Scope,
 };
 pub use response::{
-    CreateResponse, DeleteResponse, HealthResponse, ListResponse, ProfileDeletedResponse,
-    ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
+    ConcurrencyResponse, CreateResponse, DeleteResponse, HealthResponse, ListResponse,
+    ProfileDeletedResponse, ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
 pub use session::{DestroyedReason, SessionStatus};
 pub use warning::{NotSaved, ProfileWarning};
