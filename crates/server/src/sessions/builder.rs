@@ -324,6 +324,7 @@ impl SessionBuilder {
             session_dir: sandbox.dir.root().to_owned(),
             viewport: self.spec.viewport,
             user_agent: self.spec.user_agent.clone(),
+            locale: None,
             sandbox: self.spec.browser_sandbox,
             proxy_port: Some(proxy.port()),
             navigation_hint: Some(NavigationErrorHint::new(move |url| {
