@@ -48,4 +48,4 @@ pub use response::{
     ProfileDeletedResponse, ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
 pub use session::{DestroyedReason, SessionStatus};
-pub use warning::{NotSaved, ProfileWarning};
+pub use warning::{FieldWarning, NotSaved, ProfileWarning};

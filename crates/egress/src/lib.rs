@@ -6,8 +6,8 @@
 //! Modules:
 //! - Pure: `authority` parses the target of a request. `policy` decides about it with the tables of
 //!   `addresses` and the list of `allow`. `block_list` has the hosts of advertisements, and
-//!   `session_rules` what differs between sessions. `denied` explains the decision, `headers` removes
-//!   hop-by-hop fields and `upstream` parses the upstream proxy.
+//!   `session_rules` what differs between sessions. `denied` explains the decision, `headers`
+//!   removes hop-by-hop fields and `upstream` parses the upstream proxy.
 //! - State: `connection` holds the state of the server, of a session's proxy and of a connection.
 //!   `denials` and `meter` count.
 //! - I/O: `proxy` accepts connections. `forward` handles plain requests and `tunnel` handles

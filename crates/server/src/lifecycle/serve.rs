@@ -51,6 +51,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         isolation,
         runtime,
         authorities,
+        block_list,
         listener,
         lock,
     } = prepared;
@@ -75,6 +76,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         isolation,
         runtime,
         authorities: authorities.clone(),
+        block_list,
     };
     let registry = build_registry(
         &config,
