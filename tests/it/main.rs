@@ -43,6 +43,7 @@ mod profiles;
 mod recovery;
 mod reload;
 mod restart;
+mod session_options;
 mod settings;
 mod soak;
 mod tidy;

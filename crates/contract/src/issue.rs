@@ -43,6 +43,10 @@ enum IssueKind {
     StringLength(Bound),
     /// The value is not one of the allowed options.
     NotAnOption(&'static [&'static str]),
+    /// The object has fields that it must not have.
+    UnknownFields(Vec<String>),
+    /// The value violates a rule with its own message.
+    Custom(&'static str),
 }
 
 /// The limit that was violated. Limits are inclusive.
@@ -87,6 +91,38 @@ impl Issue {
 
     pub(crate) fn not_an_option(path: Path, options: &'static [&'static str]) -> Self {
         Self::new(path, IssueKind::NotAnOption(options))
+    }
+
+    pub(crate) fn unknown_fields(path: Path, names: Vec<String>) -> Self {
+        Self::new(path, IssueKind::UnknownFields(names))
+    }
+
+    pub(crate) fn custom(path: Path, message: &'static str) -> Self {
+        Self::new(path, IssueKind::Custom(message))
+    }
+
+    /// Returns true if zod skips the rules that combine fields after this issue.
+    pub(crate) fn aborts(&self) -> bool {
+        matches!(
+            self.kind,
+            IssueKind::WrongType { .. }
+                | IssueKind::NotAnOption(_)
+                | IssueKind::NotAnInteger
+                | IssueKind::UnknownFields(_)
+        )
+    }
+
+    /// Returns true if the object has fields that it must not have.
+    pub(crate) fn is_unknown_fields(&self) -> bool {
+        matches!(self.kind, IssueKind::UnknownFields(_))
+    }
+
+    /// Returns the message of a rule that has its own one.
+    pub(crate) fn custom_message(&self) -> Option<&'static str> {
+        match self.kind {
+            IssueKind::Custom(message) => Some(message),
+            _ => None,
+        }
     }
 
     /// Sets the name of a value that is validated alone, so that its path is empty.
@@ -143,6 +179,12 @@ impl Issue {
                     .collect();
                 format!("Invalid option: expected one of {}", quoted.join("|"))
             }
+            IssueKind::UnknownFields(names) => {
+                let unit = if names.len() == 1 { "key" } else { "keys" };
+                let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+                format!("Unrecognized {unit}: {}", quoted.join(", "))
+            }
+            IssueKind::Custom(message) => (*message).to_owned(),
         }
     }
 }
@@ -189,6 +231,11 @@ impl Serialize for Issue {
                 map.serialize_entry("code", "invalid_value")?;
                 map.serialize_entry("values", options)?;
             }
+            IssueKind::UnknownFields(names) => {
+                map.serialize_entry("code", "unrecognized_keys")?;
+                map.serialize_entry("keys", names)?;
+            }
+            IssueKind::Custom(_) => map.serialize_entry("code", "custom")?,
         }
         map.serialize_entry("path", self.path)?;
         map.serialize_entry("message", &self.message())?;

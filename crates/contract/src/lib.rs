@@ -23,6 +23,7 @@ mod issue;
 mod kill_report;
 mod limit;
 mod list;
+mod location;
 mod operator;
 mod response;
 mod session;
@@ -37,13 +38,14 @@ pub use issue::Issue;
 pub use kill_report::{EndReport, KillReport, OpenDialog};
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
+pub use location::Location;
 pub use operator::{
     DiskPressure, EndedResponse, EndedSession, LivenessResponse, MemoryPressure, NotReady,
     OperatorExecution, OperatorSession, OperatorState, Pressure, ReadinessResponse, Scope,
 };
 pub use response::{
-    CreateResponse, DeleteResponse, HealthResponse, ListResponse, ProfileDeletedResponse,
-    ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
+    ConcurrencyResponse, CreateResponse, DeleteResponse, HealthResponse, ListResponse,
+    ProfileDeletedResponse, ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
 pub use session::{DestroyedReason, SessionStatus};
-pub use warning::{NotSaved, ProfileWarning};
+pub use warning::{FieldWarning, NotSaved, ProfileWarning};

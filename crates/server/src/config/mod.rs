@@ -4,8 +4,10 @@
 //! and `hearth serve --help` and docs/CONFIGURATION.md print it. [`parse`] reads the command line.
 
 mod addresses;
+mod blocking;
 mod certificates;
 mod changes;
+mod country_proxies;
 mod data_dir;
 mod describe;
 mod destinations;

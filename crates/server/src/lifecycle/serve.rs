@@ -51,6 +51,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         isolation,
         runtime,
         authorities,
+        block_list,
         listener,
         lock,
     } = prepared;
@@ -76,6 +77,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         isolation,
         runtime,
         authorities: authorities.clone(),
+        block_list,
     };
     let registry = build_registry(
         &config,

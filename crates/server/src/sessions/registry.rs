@@ -74,7 +74,7 @@ impl Registry {
         past: Vec<SessionRecord>,
     ) -> Registry {
         let team_quota = TeamQuota::new(spec.max_sessions);
-        let readings = Readings::new(spec.server_limits.failed_readings);
+        let readings = Readings::new(spec.config.server_limits.failed_readings);
         let past = past
             .into_iter()
             .map(|record| (record.id, SessionEntry::Recorded(Arc::new(record))));
@@ -108,6 +108,17 @@ impl Registry {
     /// Returns the number of sessions that can be active at once.
     pub fn max_sessions(&self) -> usize {
         self.team_quota.max().server
+    }
+
+    /// Returns the number of active sessions of a team, and the number that it can have at once.
+    pub fn concurrency(&self, team: &Team) -> (usize, usize) {
+        let QuotaMax {
+            server,
+            team: of_team,
+        } = self.team_quota.max();
+        let active = self.team_quota.counts().get(team).copied();
+        let max = of_team.map_or(server, |max| max.min(server));
+        (active.unwrap_or(0), max)
     }
 
     /// Returns the limits that are in effect.

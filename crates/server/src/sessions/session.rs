@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hearth_contract::{DestroyedReason, Language, Limit, ProfileWarning, SessionStatus};
+use hearth_contract::{
+    DestroyedReason, FieldWarning, Language, Limit, ProfileWarning, SessionStatus,
+};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -51,6 +53,8 @@ pub(crate) struct Session {
     saves_profile: bool,
     /// A problem with the profile at creation, for the creator.
     warning: Option<ProfileWarning>,
+    /// The options of the request that have less effect than asked for.
+    field_warnings: Vec<FieldWarning>,
 }
 
 /// The parts of a new session.
@@ -61,6 +65,7 @@ pub(super) struct SessionParts {
     pub resources: Arc<SessionResources>,
     pub services: Services,
     pub warning: Option<ProfileWarning>,
+    pub field_warnings: Vec<FieldWarning>,
 }
 
 impl Session {
@@ -77,6 +82,7 @@ impl Session {
             recent: RecentExecutions::default(),
             memory_bytes: AtomicU64::new(0),
             warning: parts.warning,
+            field_warnings: parts.field_warnings,
         }
     }
 
@@ -131,9 +137,18 @@ impl Session {
         self.info.profile.as_deref()
     }
 
-    /// Returns a problem with the profile at creation, for the creator.
-    pub fn warning(&self) -> Option<&ProfileWarning> {
-        self.warning.as_ref()
+    /// Returns the problems that did not prevent the creation, for the creator.
+    pub fn warning(&self) -> Option<String> {
+        let profile = self.warning.iter().map(ProfileWarning::sentence);
+        let fields = self.field_warnings.iter();
+        let fields = fields.map(|warning| warning.sentence().to_owned());
+        let sentences: Vec<String> = profile.chain(fields).collect();
+        (!sentences.is_empty()).then(|| sentences.join(" "))
+    }
+
+    /// Returns true if nothing of what the session does may be kept.
+    pub fn has_zero_data_retention(&self) -> bool {
+        self.info.zero_data_retention
     }
 
     /// Returns a problem with saving the profile at the session's end.
@@ -165,6 +180,12 @@ impl Session {
     pub fn record(&self) -> SessionRecord {
         self.info
             .record(self.activity.last_activity(), self.ending())
+    }
+
+    /// Returns the record for the store.
+    pub(super) fn stored_record(&self) -> SessionRecord {
+        self.info
+            .stored_record(self.activity.last_activity(), self.ending())
     }
 
     /// Returns how the session ended, or `None` while it is active.
