@@ -24,6 +24,10 @@ const FIELDS: Schema = Schema::open(&[
     ("language", NONE),
     ("timeout", NONE),
     ("origin", NONE),
+    ("prompt", NONE),
+    ("integration", NONE),
+    ("existingSessionId", NONE),
+    ("url", NONE),
 ]);
 
 const NONE: Schema = Schema::open(&[]);
@@ -140,6 +144,13 @@ fn surrogate_at(bytes: &[u8]) -> Option<Surrogate> {
         0xd800..=0xdbff => Some(Surrogate::High),
         0xdc00..=0xdfff => Some(Surrogate::Low),
         _ => None,
+    }
+}
+
+impl Field {
+    /// Returns true for an empty string.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::String(text) if text.is_empty())
     }
 }
 

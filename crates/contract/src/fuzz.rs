@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::body::{Body, Field, replace_lone_surrogates};
-use crate::{CreateRequest, ExecuteRequest, Issue};
+use crate::{CreateRequest, ExecuteRequest, Issue, ScrapeInteractRequest};
 
 /// The number of rules for the fields of a request. None yields two issues.
 const MAX_ISSUES: usize = 12;
@@ -24,6 +24,10 @@ const FIELDS: &[&str] = &[
     "language",
     "timeout",
     "origin",
+    "prompt",
+    "integration",
+    "existingSessionId",
+    "url",
 ];
 
 const BODIES: Vocabulary = Vocabulary {
@@ -43,6 +47,10 @@ const BODIES: Vocabulary = Vocabulary {
         "language",
         "timeout",
         "origin",
+        "prompt",
+        "integration",
+        "existingSessionId",
+        "url",
         "other",
         "",
     ],
@@ -51,6 +59,7 @@ const BODIES: Vocabulary = Vocabulary {
         "python",
         "de",
         "XX",
+        "http://a/",
         "1+1",
         "",
         "\u{1f36a}",
@@ -148,7 +157,14 @@ fn bodies_are_parsed_as_by_a_parser_that_keeps_everything() {
         match ExecuteRequest::parse(&body) {
             Ok(request) => {
                 assert!((1..=100_000).contains(&request.code.chars().count()));
-                assert!((1..=300).contains(&request.timeout_seconds));
+                assert!((1..=300).contains(&request.timeout.as_secs()));
+            }
+            Err(issues) => assert_issues(&issues),
+        }
+        match ScrapeInteractRequest::parse(&body) {
+            Ok(request) => {
+                let seconds = request.timeout.map(|timeout| timeout.as_secs_f64());
+                assert!(seconds.is_none_or(|seconds| (1.0..=300.0).contains(&seconds)));
             }
             Err(issues) => assert_issues(&issues),
         }

@@ -45,6 +45,10 @@ enum IssueKind {
     NotAnOption(&'static [&'static str]),
     /// The object has fields that it must not have.
     UnknownFields(Vec<String>),
+    /// The string is not a URL.
+    NotAUrl,
+    /// The protocol of the URL is not HTTP.
+    WrongProtocol,
     /// The value violates a rule with its own message.
     Custom(&'static str),
 }
@@ -95,6 +99,14 @@ impl Issue {
 
     pub(crate) fn unknown_fields(path: Path, names: Vec<String>) -> Self {
         Self::new(path, IssueKind::UnknownFields(names))
+    }
+
+    pub(crate) fn not_a_url(path: Path) -> Self {
+        Self::new(path, IssueKind::NotAUrl)
+    }
+
+    pub(crate) fn wrong_protocol(path: Path) -> Self {
+        Self::new(path, IssueKind::WrongProtocol)
     }
 
     pub(crate) fn custom(path: Path, message: &'static str) -> Self {
@@ -184,6 +196,8 @@ impl Issue {
                 let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
                 format!("Unrecognized {unit}: {}", quoted.join(", "))
             }
+            IssueKind::NotAUrl => "Invalid URL".to_owned(),
+            IssueKind::WrongProtocol => "URL uses unsupported protocol".to_owned(),
             IssueKind::Custom(message) => (*message).to_owned(),
         }
     }
@@ -234,6 +248,16 @@ impl Serialize for Issue {
             IssueKind::UnknownFields(names) => {
                 map.serialize_entry("code", "unrecognized_keys")?;
                 map.serialize_entry("keys", names)?;
+            }
+            IssueKind::NotAUrl => {
+                map.serialize_entry("code", "invalid_format")?;
+                map.serialize_entry("format", "url")?;
+            }
+            IssueKind::WrongProtocol => {
+                map.serialize_entry("origin", "string")?;
+                map.serialize_entry("code", "invalid_format")?;
+                map.serialize_entry("format", "regex")?;
+                map.serialize_entry("pattern", "/^https?:\\/\\//i")?;
             }
             IssueKind::Custom(_) => map.serialize_entry("code", "custom")?,
         }

@@ -1,7 +1,7 @@
 //! The wire format: request bodies, response bodies and error messages.
 //!
-//! - [`CreateRequest`], [`ExecuteRequest`] and [`ListRequest`] are parsed by hand from a [`Body`]
-//!   or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
+//! - [`CreateRequest`], [`ExecuteRequest`], [`ScrapeInteractRequest`] and [`ListRequest`] are parsed
+//!   by hand from a [`Body`] or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
 //!   the complete list.
 //! - The response structs serialize their keys in the order of the reference server.
 //! - [`ErrorBody`] contains the text of every error.
@@ -26,6 +26,7 @@ mod list;
 mod location;
 mod operator;
 mod response;
+mod scrape_interact;
 mod session;
 mod warning;
 
@@ -47,5 +48,6 @@ pub use response::{
     CreateResponse, DeleteResponse, HealthResponse, ListResponse, ProfileDeletedResponse,
     ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
+pub use scrape_interact::{InteractSession, InteractTask, ScrapeInteractRequest};
 pub use session::{DestroyedReason, SessionStatus};
 pub use warning::{NotSaved, ProfileWarning};

@@ -12,7 +12,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use crate::http::error::ApiError;
 use crate::http::handlers::{
     cdp, create_session, delete_session, execute, health, list_sessions, live_view, metrics,
-    openapi, operator, probes, profiles, show_session,
+    openapi, operator, probes, profiles, scrape_interact, show_session,
 };
 use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::state::AppState;
@@ -25,7 +25,9 @@ const API_PREFIXES: [&str; 3] = ["/v0/", "/v1/", "/v2/"];
 
 /// Returns the router of the public listener.
 pub(crate) fn public(state: AppState) -> Router {
-    let mut router = server_routes().merge(session_link_routes());
+    let mut router = server_routes()
+        .merge(session_link_routes())
+        .merge(scrape_routes());
     for prefix in PREFIXES {
         router = router.merge(api_routes(prefix));
     }
@@ -99,6 +101,14 @@ fn session_link_routes() -> Router<AppState> {
         .route("/live/{id}", get(live_view::page::html))
         .route("/live/{id}/socket", get(live_view::socket::connect))
         .route("/live/page/{part}", get(live_view::page::asset))
+}
+
+/// Interactions with scrapes. Each path exists with and without a trailing slash.
+fn scrape_routes() -> Router<AppState> {
+    let interact = || post(scrape_interact::interact).delete(scrape_interact::stop);
+    Router::new()
+        .route("/v2/scrape/{jobId}/interact", interact())
+        .route("/v2/scrape/{jobId}/interact/", interact())
 }
 
 /// The API itself. Each path exists with and without a trailing slash, because clients join base

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
 use crate::http::state::{AppState, Origins, ServerLoad};
+use crate::scrape::Scrapes;
 use crate::sessions::{Registry, spawn_watchers};
 use crate::store::Store;
 
@@ -87,7 +88,8 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     )
     .await?;
     let local_host = listeners.public.local_addr()?.to_string();
-    let state = build_state(&config, keys, local_host, &descriptors, &registry)?;
+    let scrapes = Scrapes::new(Arc::clone(&registry), store.clone(), config.scrape.keep);
+    let state = build_state(&config, keys, local_host, &descriptors, &registry, scrapes)?;
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let grace = config.stop_grace;
     let reloader = Reloader::new(config, files, key_files, uid_count, authorities, state);
@@ -107,6 +109,7 @@ fn build_state(
     local_host: String,
     descriptors: &DescriptorWatch,
     registry: &Arc<Registry>,
+    scrapes: Arc<Scrapes>,
 ) -> anyhow::Result<AppState> {
     let limits = connection_limits(
         config.max_connections,
@@ -124,6 +127,7 @@ fn build_state(
         live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,
         Arc::clone(registry),
+        scrapes,
         ServerLoad {
             connections: Connections::new(limits),
             descriptors: Arc::clone(&descriptors.counted),
