@@ -1,5 +1,7 @@
 //! The body of a request that creates a session.
 
+use serde::{Deserialize, Serialize};
+
 use crate::body::{Body, Field};
 use crate::field::IssueCollector;
 use crate::issue::Issue;
@@ -20,7 +22,7 @@ pub struct CreateRequest {
 }
 
 /// The profile part of a [`CreateRequest`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// 1..=128 characters (Unicode code points).
     pub name: String,
@@ -52,7 +54,7 @@ impl CreateRequest {
 }
 
 impl Profile {
-    fn parse(issues: &mut IssueCollector, value: Option<&Field>) -> Option<Self> {
+    pub(crate) fn parse(issues: &mut IssueCollector, value: Option<&Field>) -> Option<Self> {
         let fields = issues.object(&["profile"], value?)?;
         let name = issues.string(&["profile", "name"], fields.get("name"), 1..=128);
         let save_changes =
