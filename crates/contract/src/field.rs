@@ -31,6 +31,11 @@ impl IssueCollector {
         self.0
     }
 
+    /// Returns true if a value has the wrong type. zod then skips the rules that combine fields.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.0.iter().any(Issue::aborts)
+    }
+
     /// Returns all issues, for a request that cannot be parsed any further.
     pub(crate) fn into_err<T>(self) -> Result<T, Vec<Issue>> {
         Err(self.0)
@@ -92,6 +97,11 @@ impl IssueCollector {
                 default
             }
         }
+    }
+
+    /// Parses a boolean field. Returns `None` if it is missing.
+    pub(crate) fn optional_boolean(&mut self, path: Path, value: Option<&Field>) -> Option<bool> {
+        value.map(|value| self.boolean(path, Some(value), false))
     }
 
     /// Parses an integer field within `range`. Returns `default` if it is missing.
@@ -193,6 +203,15 @@ impl IssueCollector {
         } else {
             Some(text.clone())
         }
+    }
+
+    /// Parses a required string field of any length.
+    pub(crate) fn text<'a>(&mut self, path: Path, value: Option<&'a Field>) -> Option<&'a str> {
+        let Some(Field::String(text)) = value else {
+            self.push(Issue::wrong_type(path, "string", type_name(value)));
+            return None;
+        };
+        Some(text)
     }
 
     /// Checks the type of an optional string field that is not used.

@@ -62,6 +62,8 @@ enum IssueKind {
     StringLength(Bound),
     /// The value is not one of the allowed options.
     NotAnOption(&'static [&'static str]),
+    /// The object has fields that it must not have.
+    UnknownFields(Vec<String>),
     /// The string is no URL.
     InvalidUrl,
     /// The URL is neither `http` nor `https`.
@@ -69,7 +71,7 @@ enum IssueKind {
     /// The value is none of several kinds. Holds the issues of each kind that it could be, with
     /// paths within the value.
     NoneOf(Vec<Vec<Issue>>),
-    /// Another rule, with its message.
+    /// The value violates a rule with its own message.
     Custom(Cow<'static, str>),
 }
 
@@ -151,6 +153,35 @@ impl Issue {
         }
     }
 
+    pub(crate) fn unknown_fields(path: Path, names: Vec<String>) -> Self {
+        Self::new(path, IssueKind::UnknownFields(names))
+    }
+
+    /// Returns true if zod skips the rules that combine fields after this issue.
+    pub(crate) fn aborts(&self) -> bool {
+        matches!(
+            self.kind,
+            IssueKind::WrongType { .. }
+                | IssueKind::NotAnOption(_)
+                | IssueKind::NotAnInteger
+                | IssueKind::UnknownFields(_)
+                | IssueKind::NoneOf(_)
+        )
+    }
+
+    /// Returns true if the object has fields that it must not have.
+    pub(crate) fn is_unknown_fields(&self) -> bool {
+        matches!(self.kind, IssueKind::UnknownFields(_))
+    }
+
+    /// Returns the message of a rule that has its own one.
+    pub(crate) fn custom_message(&self) -> Option<&str> {
+        match &self.kind {
+            IssueKind::Custom(message) => Some(message),
+            _ => None,
+        }
+    }
+
     /// Sets the name of a value that is validated alone, so that its path is empty.
     pub(crate) fn named(self, field: Path) -> Self {
         Self { field, ..self }
@@ -208,6 +239,11 @@ impl Issue {
                     .map(|option| format!("\"{option}\""))
                     .collect();
                 format!("Invalid option: expected one of {}", quoted.join("|"))
+            }
+            IssueKind::UnknownFields(names) => {
+                let unit = if names.len() == 1 { "key" } else { "keys" };
+                let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+                format!("Unrecognized {unit}: {}", quoted.join(", "))
             }
             IssueKind::InvalidUrl => "Invalid URL".to_owned(),
             IssueKind::UnsupportedProtocol => "URL uses unsupported protocol".to_owned(),
@@ -272,6 +308,10 @@ impl Serialize for Issue {
             IssueKind::NoneOf(kinds) => {
                 map.serialize_entry("code", "invalid_union")?;
                 map.serialize_entry("errors", kinds)?;
+            }
+            IssueKind::UnknownFields(names) => {
+                map.serialize_entry("code", "unrecognized_keys")?;
+                map.serialize_entry("keys", names)?;
             }
             IssueKind::Custom(_) => map.serialize_entry("code", "custom")?,
         }

@@ -24,6 +24,7 @@ mod issue;
 mod kill_report;
 mod limit;
 mod list;
+mod location;
 mod operator;
 mod response;
 mod scrape;
@@ -39,6 +40,7 @@ pub use issue::Issue;
 pub use kill_report::{EndReport, KillReport, OpenDialog};
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
+pub use location::Location;
 pub use operator::{
     DiskPressure, EndedResponse, EndedSession, LivenessResponse, MemoryPressure, NotReady,
     OperatorExecution, OperatorSession, OperatorState, Pressure, ReadinessResponse, Scope,

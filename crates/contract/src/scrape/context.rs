@@ -9,6 +9,7 @@ use crate::action::Action;
 use crate::body::{Body, Field};
 use crate::create::Profile;
 use crate::field::IssueCollector;
+use crate::location::Location;
 use crate::scrape::request::{MAX_WAIT_FOR_MS, headers, parse_url};
 use crate::scrape::{MAX_HEADERS, ScrapeRequest};
 
@@ -48,8 +49,11 @@ impl ScrapeContext {
             headers: request.headers.clone(),
             mobile: request.mobile,
             profile: request.profile.clone(),
-            block_ads: request.block_ads,
-            country: request.country.clone(),
+            block_ads: request.block_ads.unwrap_or(true),
+            country: request
+                .location
+                .as_ref()
+                .map(|location| location.country.clone()),
             zero_data_retention: request.zero_data_retention,
             skip_tls_verification: request.skip_tls_verification,
         }
@@ -73,9 +77,7 @@ impl ScrapeContext {
             _ => default,
         };
         let country = match request.pointer("/location/country") {
-            Some(Value::String(country)) if country.len() == 2 => {
-                Some(country.to_ascii_lowercase())
-            }
+            Some(Value::String(country)) => Location::country(country),
             _ => None,
         };
         Some(Self {

@@ -9,6 +9,7 @@ use crate::body::{Body, Field};
 use crate::create::Profile;
 use crate::field::{IssueCollector, type_name};
 use crate::issue::{Issue, Part, Path};
+use crate::location::Location;
 use crate::scrape::{Format, MAX_HEADERS, MAX_SELECTORS};
 
 /// The maximum of `waitFor`.
@@ -46,10 +47,10 @@ pub struct ScrapeRequest {
     pub actions: Vec<Action>,
     /// The profile that the scrape reads.
     pub profile: Option<Profile>,
-    /// Denies hosts of advertisements and trackers.
-    pub block_ads: bool,
-    /// The country, in lower case.
-    pub country: Option<String>,
+    /// Blocks hosts of advertisements and trackers. `None` is the server's default.
+    pub block_ads: Option<bool>,
+    /// The place where the browser appears to be.
+    pub location: Option<Location>,
     /// Keeps nothing of the scrape.
     pub zero_data_retention: bool,
     /// Accepts every certificate.
@@ -105,9 +106,13 @@ impl ScrapeRequest {
             mobile: issues.boolean(&["mobile"], fields.get("mobile"), false),
             actions: Action::parse_all(&mut issues, fields.get("actions")),
             profile: Profile::parse(&mut issues, fields.get("profile")),
-            block_ads: true,
-            country: None,
-            zero_data_retention: false,
+            block_ads: issues.optional_boolean(&["blockAds"], fields.get("blockAds")),
+            location: Location::parse_lenient(&mut issues, fields.get("location")),
+            zero_data_retention: issues.boolean(
+                &["zeroDataRetention"],
+                fields.get("zeroDataRetention"),
+                false,
+            ),
             skip_tls_verification: issues.boolean(
                 &["skipTlsVerification"],
                 fields.get("skipTlsVerification"),
@@ -120,12 +125,20 @@ impl ScrapeRequest {
         };
         reject_promises(&mut issues, fields.get("lockdown"), fields.get("redactPII"));
         issues.check_string(&["origin"], fields.get("origin"));
-        request.check_waits(&mut issues, timeout.is_some());
+        if !issues.is_aborted() {
+            request.check_together(&mut issues, timeout.is_some());
+        }
         issues.into_result(request)
     }
 
     /// Checks the rules that involve several fields.
-    fn check_waits(&self, issues: &mut IssueCollector, has_timeout: bool) {
+    fn check_together(&self, issues: &mut IssueCollector, has_timeout: bool) {
+        if self.zero_data_retention && self.profile.is_some() {
+            issues.push(Issue::custom(
+                &[],
+                "Recordings and saved profiles are not supported with Zero Data Retention.",
+            ));
+        }
         let waits = total_wait_ms(&self.actions);
         // A longer wait of the actions alone is an issue of the actions.
         if waits > 0 && waits <= MAX_WAIT_MS && waits + u64::from(self.wait_for_ms) > MAX_WAIT_MS {
