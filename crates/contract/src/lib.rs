@@ -1,8 +1,8 @@
 //! The wire format: request bodies, response bodies and error messages.
 //!
-//! - [`CreateRequest`], [`ExecuteRequest`], [`ScrapeInteractRequest`] and [`ListRequest`] are parsed
-//!   by hand from a [`Body`] or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
-//!   the complete list.
+//! - [`CreateRequest`], [`ExecuteRequest`], [`ListRequest`], [`ScrapeRequest`] and
+//!   [`ScrapeInteractRequest`] are parsed by hand from a [`Body`] or from query pairs. Parsing
+//!   collects *every* [`Issue`] in schema order, because clients show the complete list.
 //! - The response structs serialize their keys in the order of the reference server.
 //! - [`ErrorBody`] contains the text of every error.
 //!
@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod action;
 mod body;
 mod create;
 mod error_body;
@@ -26,6 +27,7 @@ mod list;
 mod location;
 mod operator;
 mod response;
+mod scrape;
 mod scrape_interact;
 mod session;
 mod warning;
@@ -48,6 +50,7 @@ pub use response::{
     CreateResponse, DeleteResponse, HealthResponse, ListResponse, ProfileDeletedResponse,
     ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
+pub use scrape::{Format, ScrapeContext, ScrapeRequest};
 pub use scrape_interact::{InteractSession, InteractTask, ScrapeInteractRequest};
 pub use session::{DestroyedReason, SessionStatus};
 pub use warning::{NotSaved, ProfileWarning};

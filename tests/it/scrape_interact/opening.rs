@@ -13,7 +13,11 @@ use super::{JOB, assert_error, interact, listed, path, run_at, stop};
 /// Requests `/signal/NAME`, for which `/late/NAME` waits.
 async fn signal(site: &Site, name: &str) {
     let url = site.url(&format!("/signal/{name}"));
-    Client::new().get(url).send().await.expect("the site answers");
+    Client::new()
+        .get(url)
+        .send()
+        .await
+        .expect("the site answers");
 }
 
 fn id(reply: &Exchange) -> Value {
@@ -29,7 +33,10 @@ async fn requests_at_the_same_time_share_one_opening() {
     let (replies, ()) = tokio::join!(requests, signal(&site, "page"));
     let first = id(&replies[0]);
     for reply in &replies {
-        assert_eq!((id(reply), &reply.json()["result"]), (first.clone(), &json!("page")));
+        assert_eq!(
+            (id(reply), &reply.json()["result"]),
+            (first.clone(), &json!("page"))
+        );
     }
     assert_eq!(json!(listed(&server, "active").await), json!([first]));
     assert!(listed(&server, "destroyed").await.is_empty());
@@ -64,7 +71,9 @@ async fn an_opening_goes_on_when_its_client_disconnects() {
     let body = json!({"code": "await page.title()", "url": site.url("/late/gone")});
     let request = server.request_outside(Method::POST, &path(JOB));
     let request = request.header("content-type", "application/json");
-    let request = request.timeout(Duration::from_secs(1)).body(body.to_string());
+    let request = request
+        .timeout(Duration::from_secs(1))
+        .body(body.to_string());
     request.send().await.expect_err("the client gives up");
     let second = interact(&server, JOB, &body);
     site.signalled("late/gone").await;
@@ -88,7 +97,11 @@ async fn a_stop_ends_an_opening() {
     assert_error(&opened, 410, "Browser session has been destroyed.");
     assert_eq!(stopped.status, 200, "{}", stopped.text);
     assert_eq!(stop(&server, JOB).await.json(), stopped.json());
-    assert_error(&interact(&server, JOB, &body).await, 410, "Browser session has been destroyed.");
+    assert_error(
+        &interact(&server, JOB, &body).await,
+        410,
+        "Browser session has been destroyed.",
+    );
     assert!(listed(&server, "active").await.is_empty());
     server.stop().await;
 }

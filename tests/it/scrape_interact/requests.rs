@@ -60,7 +60,10 @@ async fn an_id_has_the_usual_form_of_a_uuid() {
     ] {
         assert_error(&interact(&server, job, &code).await, 400, NO_UUID);
     }
-    for job in [JOB.to_uppercase().as_str(), "3d813cbb-47fb-32ba-91df-831e1593ac29"] {
+    for job in [
+        JOB.to_uppercase().as_str(),
+        "3d813cbb-47fb-32ba-91df-831e1593ac29",
+    ] {
         assert_error(&interact(&server, job, &code).await, 404, "Job not found.");
     }
     server.stop().await;

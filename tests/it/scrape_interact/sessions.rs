@@ -26,7 +26,10 @@ async fn interactions_share_a_session_until_it_is_stopped() {
     }
     // The page is not opened again, and the address is not needed any more.
     let second = interact(&server, JOB, &json!({"code": "globalThis.kept"})).await;
-    assert_eq!((&second.json()["result"], second.status), (&json!("7"), 200));
+    assert_eq!(
+        (&second.json()["result"], second.status),
+        (&json!("7"), 200)
+    );
     let failing = json!({"code": "echo bad >&2; exit 3", "language": "bash"});
     let failed = interact(&server, JOB, &failing).await.json();
     assert_eq!(
@@ -36,7 +39,11 @@ async fn interactions_share_a_session_until_it_is_stopped() {
     let stopped = stop(&server, JOB).await.json();
     assert_eq!(stopped["success"], true, "{stopped}");
     assert_eq!(stop(&server, JOB).await.json(), stopped);
-    assert_error(&interact(&server, JOB, &json!({"code": "1"})).await, 410, GONE);
+    assert_error(
+        &interact(&server, JOB, &json!({"code": "1"})).await,
+        410,
+        GONE,
+    );
     let again = json!({"code": "1", "url": site.url("/title/page")});
     assert_error(&interact(&server, JOB, &again).await, 410, GONE);
     assert_eq!(server.status(id).await.ok()["destroyedReason"], "deleted");
@@ -65,9 +72,7 @@ async fn an_existing_session_is_used_as_it_is() {
     let session = own.session().await;
     let open = format!("await page.goto('{}')", site.url("/title/own"));
     session.node(&open).await.ok();
-    let body = |id: &str| {
-        json!({"code": "await page.title()", "existingSessionId": id, "url": site.url("/title/page")})
-    };
+    let body = |id: &str| json!({"code": "await page.title()", "existingSessionId": id, "url": site.url("/title/page")});
     let reply = interact(&own, JOB, &body(session.id())).await.json();
     assert_eq!(
         (&reply["result"], &reply["sessionId"]),
@@ -78,7 +83,12 @@ async fn an_existing_session_is_used_as_it_is() {
     let foreign = interact(&other, job, &foreign).await.json();
     assert_eq!(foreign["result"], "page", "{foreign}");
     assert_ne!(foreign["sessionId"], json!(session.id()));
-    let unknown = interact(&own, "01920000-0000-7000-8000-00000000000c", &body("nothing")).await;
+    let unknown = interact(
+        &own,
+        "01920000-0000-7000-8000-00000000000c",
+        &body("nothing"),
+    )
+    .await;
     assert_eq!(unknown.json()["result"], "page", "{}", unknown.text);
     // The session ends with the interactions.
     assert_eq!(stop(&own, JOB).await.status, 200);

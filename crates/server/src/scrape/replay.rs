@@ -7,6 +7,7 @@ use std::time::Duration;
 use hearth_contract::action::Action;
 use hearth_contract::{CreateRequest, Location, ScrapeContext};
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 use crate::page_driver::{PageDriver, PageError, Until};
 use crate::sessions::Session;
@@ -82,12 +83,9 @@ async fn repeat(
     if context.mobile {
         driver.emulate_mobile(deadline).await?;
     }
-    if !context.headers.is_empty() {
-        driver
-            .set_headers(&context.url, &context.headers, deadline)
-            .await?;
-    }
-    driver.goto(&context.url, Until::Parsed, deadline).await?;
+    let url = Url::parse(&context.url).map_err(|error| PageError::NotLoaded(error.to_string()))?;
+    driver.set_headers(&url, &context.headers, deadline).await?;
+    driver.goto(url.as_str(), Until::Parsed, deadline).await?;
     let wait_ms = context.wait_for_ms.min(MAX_WAIT_MS);
     driver.wait_ms(wait_ms.into(), deadline).await?;
     for action in &context.actions {
