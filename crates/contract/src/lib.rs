@@ -50,7 +50,10 @@ pub use response::{
     CreateResponse, DeleteResponse, HealthResponse, ListResponse, ProfileDeletedResponse,
     ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
-pub use scrape::{Format, ScrapeContext, ScrapeRequest};
+pub use scrape::{
+    ActionResults, Format, ScrapeContext, ScrapeData, ScrapeRequest, ScrapeResponse, ScrapedPage,
+    ScriptValue,
+};
 pub use scrape_interact::{InteractSession, InteractTask, ScrapeInteractRequest};
 pub use session::{DestroyedReason, SessionStatus};
 pub use warning::{NotSaved, ProfileWarning};

@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
 use crate::http::state::{AppState, Origins, ServerLoad};
-use crate::scrape::Scrapes;
+use crate::scrape::{PageSource, Scrapes};
 use crate::sessions::{Registry, spawn_watchers};
 use crate::store::Store;
 
@@ -72,6 +72,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         servers: TaskTracker::new(),
     };
     let (store, past) = open_store(&config, &tasks).await?;
+    let page_source = PageSource::read(&runtime.dir)?;
     let sandbox = Sandbox {
         isolation,
         runtime,
@@ -88,7 +89,12 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     )
     .await?;
     let local_host = listeners.public.local_addr()?.to_string();
-    let scrapes = Scrapes::new(Arc::clone(&registry), store.clone(), config.scrape.keep);
+    let scrapes = Scrapes::new(
+        Arc::clone(&registry),
+        store.clone(),
+        page_source,
+        config.scrape.keep,
+    );
     let state = build_state(&config, keys, local_host, &descriptors, &registry, scrapes)?;
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let grace = config.stop_grace;

@@ -21,7 +21,7 @@ const PRUNE_EVERY: usize = 256;
 
 /// The scrapes that clients can interact with.
 #[derive(Debug)]
-pub(crate) struct Contexts {
+pub(super) struct Contexts {
     store: Store,
     /// The number of records that were written.
     written: AtomicUsize,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Scrapes;
 use super::contexts::KnownScrape;
-use super::error::InteractError;
+use super::interact_error::InteractError;
 use super::openings::Opened;
 use super::replay;
 use crate::sessions::{Executed, Session, SessionEntry, SessionError, record_session};

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hearth_contract::DestroyedReason;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::owned_session::OwnedSession;
 use crate::sessions::{Registry, Session, SessionError};
 
 /// The kept sessions of scrapes, by the id of the scrape.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(super) struct Kept {
     registry: Arc<Registry>,
     /// The time for which a session is kept. Zero keeps none.
     keep: Duration,
@@ -30,11 +30,11 @@ impl Kept {
 
     /// Takes over the unlisted session of a scrape that has succeeded. Keeps it for a while, or ends
     /// it. A session with a profile is not kept, because it could not save its changes.
-    pub async fn offer(self: &Arc<Self>, job_id: Uuid, session: Arc<Session>) {
+    pub fn offer(self: &Arc<Self>, job_id: Uuid, session: OwnedSession) {
         if self.keep.is_zero() || session.profile().is_some() {
-            session.end(DestroyedReason::Deleted).await;
             return;
         }
+        let session = session.release();
         self.lock().insert(job_id, Arc::clone(&session));
         self.registry.keep(&session);
         let kept = Arc::clone(self);

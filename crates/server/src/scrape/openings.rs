@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::error::InteractError;
+use super::interact_error::InteractError;
 use crate::sessions::Session;
 use crate::team::Team;
 
