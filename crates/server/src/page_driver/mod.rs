@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_browser::ClientOrigin;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use self::connection::Connection;
@@ -40,6 +41,9 @@ pub(crate) use self::page_state::Document;
 
 /// The address of an empty tab.
 const EMPTY_TAB: &str = "about:blank";
+
+/// The time that a tab has for its first replies.
+const ATTACH_TIME: Duration = Duration::from_secs(10);
 
 /// A driver of a session's current tab.
 #[derive(Debug)]
@@ -59,7 +63,7 @@ impl PageDriver {
             connection,
             emulation: Emulation::default(),
         };
-        driver.listen().await?;
+        driver.listen(Instant::now() + ATTACH_TIME).await?;
         Ok(driver)
     }
 
@@ -100,7 +104,7 @@ impl PageDriver {
             return Ok(self.session.activate_tab(self.connection.tab()).await?);
         }
         self.connection = Self::connect(&self.session, current).await?;
-        self.listen().await?;
+        self.listen(deadline).await?;
         self.apply_emulation(deadline).await
     }
 
@@ -111,13 +115,15 @@ impl PageDriver {
         Ok(Connection::new(tab, client))
     }
 
-    /// Starts to listen to the events of the tab.
-    async fn listen(&mut self) -> Result<(), PageError> {
-        self.connection
-            .send("Page.enable", &serde_json::json!({}))?;
+    /// Starts to listen to the events of the tab. A page that was opened before the replies would
+    /// have no events.
+    async fn listen(&mut self, deadline: Instant) -> Result<(), PageError> {
+        let page = json!({});
         // The bodies of responses are not read.
-        let network = serde_json::json!({"maxTotalBufferSize": 0, "maxResourceBufferSize": 0});
-        self.connection.send("Network.enable", &network)?;
+        let network = json!({"maxTotalBufferSize": 0, "maxResourceBufferSize": 0});
+        for (method, params) in [("Page.enable", page), ("Network.enable", network)] {
+            let _: Value = self.connection.call(method, &params, deadline).await?;
+        }
         Ok(())
     }
 }
