@@ -43,6 +43,8 @@ mod profiles;
 mod recovery;
 mod reload;
 mod restart;
+mod scrape;
+mod scrape_interact;
 mod session_options;
 mod settings;
 mod soak;

@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
-/// The fields of requests, and of the one nested object.
-const FIELDS: Schema = Schema::open(&[
+use crate::action;
+use crate::scrape;
+
+/// The fields of requests, and of nested objects.
+pub(crate) const FIELDS: Schema = Schema::Fields(&[
     ("ttl", NONE),
     ("activityTtl", NONE),
     ("streamWebView", NONE),
@@ -17,28 +21,63 @@ const FIELDS: Schema = Schema::open(&[
     ("blockAds", NONE),
     (
         "profile",
-        Schema::open(&[("name", NONE), ("saveChanges", NONE)]),
+        Schema::Fields(&[("name", NONE), ("saveChanges", NONE)]),
     ),
-    ("location", Schema::closed(&[("country", NONE)])),
+    ("location", Schema::Closed(&[("country", NONE)])),
     ("code", NONE),
     ("language", NONE),
     ("timeout", NONE),
     ("origin", NONE),
+    // Of interactions with scrapes:
+    ("prompt", NONE),
+    ("integration", NONE),
+    ("existingSessionId", NONE),
+    // Of scrapes:
+    ("url", NONE),
+    (
+        "formats",
+        Schema::Elements(&scrape::FORMAT, scrape::MAX_FORMATS),
+    ),
+    ("onlyMainContent", NONE),
+    (
+        "includeTags",
+        Schema::Elements(&NONE, scrape::MAX_SELECTORS),
+    ),
+    (
+        "excludeTags",
+        Schema::Elements(&NONE, scrape::MAX_SELECTORS),
+    ),
+    ("headers", Schema::Entries(scrape::MAX_HEADERS)),
+    ("waitFor", NONE),
+    ("mobile", NONE),
+    (
+        "actions",
+        Schema::Elements(&action::ACTION, action::MAX_ACTIONS),
+    ),
+    ("skipTlsVerification", NONE),
+    ("lockdown", NONE),
+    ("redactPII", NONE),
 ]);
 
-const NONE: Schema = Schema::open(&[]);
+pub(crate) const NONE: Schema = Schema::Fields(&[]);
 
 /// The maximum number of unknown names of an object that are kept, and their maximum length in
 /// characters.
 const MAX_UNKNOWN: usize = 16;
 const MAX_UNKNOWN_CHARS: usize = 100;
 
-/// The names of the fields that an object may have here, with the fields of each.
-#[derive(Clone, Copy)]
-struct Schema {
-    fields: &'static [(&'static str, Schema)],
-    /// Keeps the names of unknown members, which are errors.
-    is_closed: bool,
+/// The parts of a value that are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Schema {
+    /// Scalars, and these members of an object.
+    Fields(&'static [(&'static str, Schema)]),
+    /// Scalars, these members of an object, and the names of its other members, which are errors.
+    Closed(&'static [(&'static str, Schema)]),
+    /// Scalars, and the elements of an array: at most one more than this number, so that a longer
+    /// array can be rejected.
+    Elements(&'static Schema, usize),
+    /// Scalars, and the members of an object with any names: at most one more than this number.
+    Entries(usize),
 }
 
 /// A parsed body: a JSON object or array.
@@ -56,9 +95,11 @@ pub(crate) enum Field {
     Bool(bool),
     Number(f64),
     String(String),
-    /// No field of a request is an array, so the elements are not kept.
-    Array,
+    /// The elements that the schema keeps.
+    Array(Vec<Field>),
     Object(Fields),
+    /// The members of an object with any names.
+    Entries(BTreeMap<String, Field>),
 }
 
 /// The known fields of an object.
@@ -83,7 +124,7 @@ impl Body {
             .map_err(|_| InvalidJson)?;
         deserializer.end().map_err(|_| InvalidJson)?;
         match field {
-            Field::Object(_) | Field::Array => Ok(Self(field)),
+            Field::Object(_) | Field::Array(_) => Ok(Self(field)),
             _ => Err(InvalidJson),
         }
     }
@@ -95,6 +136,28 @@ impl Body {
 
     pub(crate) fn root(&self) -> &Field {
         &self.0
+    }
+}
+
+impl From<&Value> for Body {
+    fn from(value: &Value) -> Self {
+        Self(FIELDS.of(value))
+    }
+}
+
+impl Schema {
+    /// Returns the members of an object that are kept.
+    pub(crate) const fn members(self) -> &'static [(&'static str, Self)] {
+        match self {
+            Self::Fields(members) | Self::Closed(members) => members,
+            Self::Elements(..) | Self::Entries(_) => &[],
+        }
+    }
+
+    /// Returns the known parts of a value that is parsed already.
+    pub(crate) fn of(self, value: &Value) -> Field {
+        // A value is no text that could be malformed.
+        self.deserialize(value).unwrap_or(Field::Null)
     }
 }
 
@@ -143,6 +206,13 @@ fn surrogate_at(bytes: &[u8]) -> Option<Surrogate> {
     }
 }
 
+impl Field {
+    /// Returns true for an empty string.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::String(text) if text.is_empty())
+    }
+}
+
 impl Fields {
     pub(crate) fn get(&self, name: &str) -> Option<&Field> {
         self.known.get(name)
@@ -152,24 +222,6 @@ impl Fields {
     /// characters.
     pub(crate) fn unknown(&self) -> &[String] {
         &self.unknown
-    }
-}
-
-impl Schema {
-    /// Creates the schema of an object whose other members are ignored.
-    const fn open(fields: &'static [(&'static str, Schema)]) -> Self {
-        Self {
-            fields,
-            is_closed: false,
-        }
-    }
-
-    /// Creates the schema of an object that must not have other members.
-    const fn closed(fields: &'static [(&'static str, Schema)]) -> Self {
-        Self {
-            fields,
-            is_closed: true,
-        }
     }
 }
 
@@ -225,11 +277,31 @@ impl<'de> Visitor<'de> for Schema {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Field, A::Error> {
+        let mut kept = Vec::new();
+        if let Self::Elements(schema, max) = self {
+            while kept.len() <= max {
+                let Some(element) = elements.next_element_seed(*schema)? else {
+                    return Ok(Field::Array(kept));
+                };
+                kept.push(element);
+            }
+        }
         while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Field::Array)
+        Ok(Field::Array(kept))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Field, A::Error> {
+        if let Self::Entries(max) = self {
+            let mut entries = BTreeMap::new();
+            while entries.len() <= max {
+                let Some(name) = members.next_key::<String>()? else {
+                    return Ok(Field::Entries(entries));
+                };
+                entries.insert(name, members.next_value_seed(NONE)?);
+            }
+            while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Field::Entries(entries));
+        }
         let mut fields = Fields::default();
         while let Some(name) = members.next_key_seed(Key(self))? {
             match name {
@@ -276,8 +348,8 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        let Schema { fields, is_closed } = self.0;
-        let known = fields.iter().find(|(known, _)| *known == name);
+        let known = self.0.members().iter().find(|(known, _)| *known == name);
+        let is_closed = matches!(self.0, Schema::Closed(_));
         let kept = || is_closed.then(|| name.chars().take(MAX_UNKNOWN_CHARS).collect());
         Ok(known.map_or_else(
             || Name::Unknown(kept()),
@@ -352,13 +424,13 @@ mod tests {
     fn nested_values_keep_only_their_type() {
         let expected = object([
             ("code", Field::Object(Fields::default())),
-            ("timeout", Field::Array),
+            ("timeout", Field::Array(Vec::new())),
         ]);
         assert_eq!(
             parse(r#"{"code":{"code":{}},"timeout":[[1],{"a":2}]}"#),
             Ok(expected)
         );
-        assert_eq!(parse(r#"[{"":0},{"":0}]"#), Ok(Field::Array));
+        assert_eq!(parse(r#"[{"":0},{"":0}]"#), Ok(Field::Array(Vec::new())));
     }
 
     #[test]

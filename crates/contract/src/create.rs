@@ -1,5 +1,7 @@
 //! The body of a request that creates a session.
 
+use serde::{Deserialize, Serialize};
+
 use crate::body::{Body, Field};
 use crate::field::IssueCollector;
 use crate::issue::{Bound, Issue};
@@ -30,7 +32,7 @@ pub struct CreateRequest {
 }
 
 /// The profile part of a [`CreateRequest`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// 1..=128 bytes of UTF-8.
     pub name: String,

@@ -4,6 +4,9 @@
 //! follow JavaScript, so `60.0` is an integer and `1e21` is an integer outside the safe range.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use url::Url;
 
 use crate::body::{Field, Fields};
 use crate::issue::{Bound, Issue, Path};
@@ -26,6 +29,11 @@ impl IssueCollector {
         }
     }
 
+    /// Returns all issues, which may be none.
+    pub(crate) fn into_issues(self) -> Vec<Issue> {
+        self.0
+    }
+
     /// Returns true if a value has the wrong type. zod then skips the rules that combine fields.
     pub(crate) fn is_aborted(&self) -> bool {
         self.0.iter().any(Issue::aborts)
@@ -43,6 +51,43 @@ impl IssueCollector {
             return None;
         };
         Some(fields)
+    }
+
+    /// Returns the elements in `value`. Any other type is an issue at `path`.
+    pub(crate) fn elements<'a>(&mut self, path: Path, value: &'a Field) -> Option<&'a [Field]> {
+        let Field::Array(elements) = value else {
+            self.push(Issue::wrong_type(path, "array", type_name(Some(value))));
+            return None;
+        };
+        Some(elements)
+    }
+
+    /// Parses an array of strings. A missing one is empty.
+    pub(crate) fn strings(
+        &mut self,
+        path: Path,
+        value: Option<&Field>,
+        max_elements: usize,
+        max_chars: usize,
+    ) -> Vec<String> {
+        let Some(elements) = value.and_then(|value| self.elements(path, value)) else {
+            return Vec::new();
+        };
+        if elements.len() > max_elements {
+            let name = path.join(".");
+            self.push(Issue::custom(
+                path,
+                format!("Number of {name} cannot exceed {max_elements}"),
+            ));
+        }
+        let mut strings = Vec::new();
+        for (index, element) in elements.iter().enumerate().take(max_elements) {
+            let mut issues = Self::default();
+            strings.extend(issues.string(path, Some(element), 0..=max_chars));
+            self.0
+                .extend(issues.0.into_iter().map(|issue| issue.at(index)));
+        }
+        strings
     }
 
     /// Parses a boolean field. Returns `default` if it is missing.
@@ -111,6 +156,28 @@ impl IssueCollector {
         }
     }
 
+    /// Parses a number field. Returns `default` if it is missing.
+    pub(crate) fn number(&mut self, path: Path, value: Option<&Field>, default: f64) -> f64 {
+        match value {
+            None => default,
+            Some(Field::Number(number)) => *number,
+            Some(_) => {
+                self.push(Issue::wrong_type(path, "number", type_name(value)));
+                default
+            }
+        }
+    }
+
+    /// Parses an optional string field, whose length is in Unicode code points.
+    pub(crate) fn optional_string(
+        &mut self,
+        path: Path,
+        value: Option<&Field>,
+        length: RangeInclusive<usize>,
+    ) -> Option<String> {
+        self.string(path, Some(value?), length)
+    }
+
     /// Parses a required string field, whose length is in Unicode code points.
     pub(crate) fn string(
         &mut self,
@@ -150,6 +217,45 @@ impl IssueCollector {
         Some(text)
     }
 
+    /// Parses an optional string field of any length.
+    pub(crate) fn any_string(&mut self, path: Path, value: Option<&Field>) -> Option<String> {
+        self.optional_string(path, value, 0..=usize::MAX - 1)
+    }
+
+    /// Parses an optional field with the URL of a page.
+    pub(crate) fn http_url(&mut self, path: Path, value: Option<&Field>) -> Option<String> {
+        let text = self.any_string(path, value)?;
+        match Url::parse(text.trim()) {
+            Ok(url) if ["http", "https"].contains(&url.scheme()) => return Some(url.into()),
+            Ok(_) => self.push(Issue::unsupported_protocol(path)),
+            Err(_) => self.push(Issue::invalid_url(path)),
+        }
+        None
+    }
+
+    /// Parses an optional number of seconds, which may have a fraction.
+    pub(crate) fn seconds(
+        &mut self,
+        path: Path,
+        value: Option<&Field>,
+        range: RangeInclusive<u32>,
+    ) -> Option<Duration> {
+        let Field::Number(number) = value? else {
+            self.push(Issue::wrong_type(path, "number", type_name(value)));
+            return None;
+        };
+        let (start, end) = range.into_inner();
+        if *number < f64::from(start) {
+            self.push(Issue::number_range(path, Bound::TooSmall(start.into())));
+            None
+        } else if *number > f64::from(end) {
+            self.push(Issue::number_range(path, Bound::TooBig(end.into())));
+            None
+        } else {
+            Some(Duration::from_secs_f64(*number))
+        }
+    }
+
     /// Checks the type of an optional string field that is not used.
     pub(crate) fn check_string(&mut self, path: Path, value: Option<&Field>) {
         if value.is_some_and(|value| !matches!(value, Field::String(_))) {
@@ -163,14 +269,14 @@ fn to_i64(length: usize) -> i64 {
 }
 
 /// Returns the name that zod uses for the type of a value. A missing value is `undefined`.
-fn type_name(value: Option<&Field>) -> &'static str {
+pub(crate) fn type_name(value: Option<&Field>) -> &'static str {
     match value {
         None => "undefined",
         Some(Field::Null) => "null",
         Some(Field::Bool(_)) => "boolean",
         Some(Field::Number(_)) => "number",
         Some(Field::String(_)) => "string",
-        Some(Field::Array) => "array",
-        Some(Field::Object(_)) => "object",
+        Some(Field::Array(_)) => "array",
+        Some(Field::Object(_) | Field::Entries(_)) => "object",
     }
 }

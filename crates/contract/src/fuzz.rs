@@ -4,27 +4,16 @@ use hearth_fuzz::{Target, Unstructured, Vocabulary};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::body::{Body, Field, replace_lone_surrogates};
-use crate::{CreateRequest, ExecuteRequest, Issue};
+use crate::body::{Body, FIELDS, Field, NONE, Schema, replace_lone_surrogates};
+use crate::{
+    CreateRequest, ExecuteRequest, Issue, ScrapeContext, ScrapeInteractRequest, ScrapeRequest,
+};
 
 /// The number of rules for the fields of a request. None yields two issues.
 const MAX_ISSUES: usize = 12;
 
-/// The fields of requests.
-const FIELDS: &[&str] = &[
-    "ttl",
-    "activityTtl",
-    "streamWebView",
-    "recordSession",
-    "zeroDataRetention",
-    "blockAds",
-    "profile",
-    "location",
-    "code",
-    "language",
-    "timeout",
-    "origin",
-];
+/// The maximum number of issues of a scrape, whose lists can have one for each element.
+const MAX_SCRAPE_ISSUES: usize = 1300;
 
 const BODIES: Vocabulary = Vocabulary {
     names: &[
@@ -43,12 +32,31 @@ const BODIES: Vocabulary = Vocabulary {
         "language",
         "timeout",
         "origin",
+        "prompt",
+        "integration",
+        "existingSessionId",
+        "url",
+        "formats",
+        "type",
+        "actions",
+        "headers",
+        "includeTags",
+        "waitFor",
+        "selector",
+        "milliseconds",
+        "viewport",
         "other",
         "",
     ],
     strings: &[
+        "http://a",
+        "wait",
+        "click",
+        "screenshot",
+        "markdown",
         "node",
         "python",
+        "bash",
         "de",
         "XX",
         "1+1",
@@ -59,23 +67,40 @@ const BODIES: Vocabulary = Vocabulary {
 };
 
 /// Asserts that a parsed field is what a parser that keeps everything returns.
-fn assert_same(field: &Field, value: &Value, known: &[&str]) {
+fn assert_same(field: &Field, value: &Value, schema: Schema) {
     match (field, value) {
-        (Field::Null, Value::Null) | (Field::Array, Value::Array(_)) => {}
+        (Field::Null, Value::Null) => {}
         (Field::Bool(field), Value::Bool(value)) => assert_eq!(field, value),
         (Field::String(field), Value::String(value)) => assert_eq!(field, value),
         (Field::Number(field), Value::Number(value)) => {
             assert_eq!(Some(field.to_bits()), value.as_f64().map(f64::to_bits));
         }
+        (Field::Array(kept), Value::Array(elements)) => {
+            let Schema::Elements(schema, max) = schema else {
+                assert!(kept.is_empty(), "{kept:?}");
+                return;
+            };
+            assert_eq!(kept.len(), elements.len().min(max + 1));
+            for (field, value) in kept.iter().zip(elements) {
+                assert_same(field, value, *schema);
+            }
+        }
+        (Field::Entries(kept), Value::Object(members)) => {
+            let Schema::Entries(max) = schema else {
+                panic!("{kept:?}");
+            };
+            assert!(kept.len() <= max + 1);
+            if members.len() <= max {
+                assert_eq!(kept.len(), members.len());
+            }
+            for (name, field) in kept {
+                assert_same(field, &members[name], NONE);
+            }
+        }
         (Field::Object(fields), Value::Object(members)) => {
-            for name in known {
-                let nested: &[&str] = match *name {
-                    "profile" => &["name", "saveChanges"],
-                    "location" => &["country"],
-                    _ => &[],
-                };
+            for (name, schema) in schema.members() {
                 match (fields.get(name), members.get(*name)) {
-                    (Some(field), Some(value)) => assert_same(field, value, nested),
+                    (Some(field), Some(value)) => assert_same(field, value, *schema),
                     (None, None) => {}
                     pair => panic!("{name}: {pair:?}"),
                 }
@@ -94,12 +119,17 @@ fn kept_bytes(field: &Field) -> usize {
             let unknown = fields.unknown().iter().map(String::len);
             known.map(kept_bytes).chain(unknown).sum()
         }
-        Field::Null | Field::Bool(_) | Field::Number(_) | Field::Array => 0,
+        Field::Array(kept) => kept.iter().map(kept_bytes).sum(),
+        Field::Entries(kept) => {
+            let names: usize = kept.keys().map(String::len).sum();
+            names + kept.values().map(kept_bytes).sum::<usize>()
+        }
+        Field::Null | Field::Bool(_) | Field::Number(_) => 0,
     }
 }
 
-fn assert_issues(issues: &[Issue]) {
-    assert!((1..=MAX_ISSUES).contains(&issues.len()), "{issues:?}");
+fn assert_issues(issues: &[Issue], max: usize) {
+    assert!((1..=max).contains(&issues.len()), "{issues:?}");
     serde_json::to_string(issues).expect("issues are JSON");
 }
 
@@ -132,8 +162,8 @@ fn bodies_are_parsed_as_by_a_parser_that_keeps_everything() {
         // The parser does not look into the values of unknown members, where the reference rejects
         // deep nesting and huge numbers.
         serde_json::from_slice::<IgnoredAny>(input).expect("only JSON is accepted");
-        if let Ok(value) = reference {
-            assert_same(body.root(), &value, FIELDS);
+        if let Ok(value) = &reference {
+            assert_same(body.root(), value, FIELDS);
         }
         assert!(kept_bytes(body.root()) <= input.len());
         match CreateRequest::parse(&body) {
@@ -143,14 +173,30 @@ fn bodies_are_parsed_as_by_a_parser_that_keeps_everything() {
                 let name = request.profile.map(|profile| profile.name.len());
                 assert!(name.is_none_or(|length| (1..=128).contains(&length)));
             }
-            Err(issues) => assert_issues(&issues),
+            Err(issues) => assert_issues(&issues, MAX_ISSUES),
         }
         match ExecuteRequest::parse(&body) {
             Ok(request) => {
                 assert!((1..=100_000).contains(&request.code.chars().count()));
-                assert!((1..=300).contains(&request.timeout_seconds));
+                assert!((1..=300).contains(&request.timeout.as_secs()));
             }
-            Err(issues) => assert_issues(&issues),
+            Err(issues) => assert_issues(&issues, MAX_ISSUES),
+        }
+        match ScrapeInteractRequest::parse(&body) {
+            Ok(request) => {
+                let seconds = request.timeout.map(|timeout| timeout.as_secs_f64());
+                assert!(seconds.is_none_or(|seconds| (1.0..=300.0).contains(&seconds)));
+            }
+            Err(issues) => assert_issues(&issues, MAX_ISSUES),
+        }
+        match ScrapeRequest::parse(&body) {
+            Ok(request) => {
+                assert!((1000..=300_000).contains(&request.timeout_ms));
+                assert!(request.actions.len() <= 50);
+                let context = ScrapeContext::from_request_json(&reference.expect("it is JSON"));
+                assert_eq!(context, Some(ScrapeContext::of(&request)));
+            }
+            Err(issues) => assert_issues(&issues, MAX_SCRAPE_ISSUES),
         }
     });
 }

@@ -1,8 +1,8 @@
 //! The wire format: request bodies, response bodies and error messages.
 //!
-//! - [`CreateRequest`], [`ExecuteRequest`] and [`ListRequest`] are parsed by hand from a [`Body`]
-//!   or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
-//!   the complete list.
+//! - [`CreateRequest`], [`ExecuteRequest`], [`ListRequest`], [`ScrapeRequest`] and
+//!   [`ScrapeInteractRequest`] are parsed by hand from a [`Body`] or from query pairs. Parsing
+//!   collects *every* [`Issue`] in schema order, because clients show the complete list.
 //! - The response structs serialize their keys in the order of the reference server.
 //! - [`ErrorBody`] contains the text of every error.
 //!
@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod action;
 mod body;
 mod create;
 mod error_body;
@@ -26,6 +27,8 @@ mod list;
 mod location;
 mod operator;
 mod response;
+mod scrape;
+mod scrape_interact;
 mod session;
 mod warning;
 
@@ -47,5 +50,10 @@ pub use response::{
     ConcurrencyResponse, CreateResponse, DeleteResponse, HealthResponse, ListResponse,
     ProfileDeletedResponse, ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
+pub use scrape::{
+    ActionResults, Format, ScrapeContext, ScrapeData, ScrapeRequest, ScrapeResponse, ScrapedPage,
+    ScriptValue,
+};
+pub use scrape_interact::{InteractSession, InteractTask, ScrapeInteractRequest};
 pub use session::{DestroyedReason, SessionStatus};
 pub use warning::{FieldWarning, NotSaved, ProfileWarning};

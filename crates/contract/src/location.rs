@@ -42,18 +42,8 @@ impl Location {
 
     /// Parses the field `location`. Returns `None` if it is missing or has an issue.
     pub(crate) fn parse(issues: &mut IssueCollector, value: Option<&Field>) -> Option<Self> {
-        const PATH: &[&str] = &["location", "country"];
         let fields = issues.object(&["location"], value?)?;
-        let country = issues.text(PATH, fields.get("country")).and_then(|code| {
-            let country = Self::country(code);
-            if country.is_none() {
-                issues.push(Issue::custom(
-                    PATH,
-                    "Invalid country code. Use a valid ISO 3166-1 alpha-2 country code.",
-                ));
-            }
-            country
-        });
+        let country = Self::parse_country(issues, fields.get("country"));
         if !fields.unknown().is_empty() {
             issues.push(Issue::unknown_fields(
                 &["location"],
@@ -61,6 +51,29 @@ impl Location {
             ));
         }
         Some(Self { country: country? })
+    }
+
+    /// Parses the field `location` of a scrape, where the country is optional and other fields are
+    /// ignored.
+    pub(crate) fn parse_lenient(
+        issues: &mut IssueCollector,
+        value: Option<&Field>,
+    ) -> Option<Self> {
+        let fields = issues.object(&["location"], value?)?;
+        let country = Self::parse_country(issues, Some(fields.get("country")?))?;
+        Some(Self { country })
+    }
+
+    fn parse_country(issues: &mut IssueCollector, value: Option<&Field>) -> Option<String> {
+        const PATH: &[&str] = &["location", "country"];
+        let country = Self::country(issues.text(PATH, value)?);
+        if country.is_none() {
+            issues.push(Issue::custom(
+                PATH,
+                "Invalid country code. Use a valid ISO 3166-1 alpha-2 country code.",
+            ));
+        }
+        country
     }
 }
 

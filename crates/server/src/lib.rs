@@ -1,7 +1,7 @@
 //! The Hearth server.
 //!
 //! A request passes through these modules in this order: `http` routes, authenticates and parses
-//! it, `sessions` runs it, `sandbox` isolates the session's processes, and `http::error` maps
+//! it, `scrape` finds the session of a scrape, `sessions` runs it, `sandbox` isolates the session's processes, and `http::error` maps
 //! errors to status codes. `profiles` keeps browser state between sessions, `store` keeps records
 //! across restarts, `backup` copies both, and `live_view` shows a session's current tab to people.
 //!
@@ -31,9 +31,11 @@ mod lifecycle;
 mod live_view;
 mod metrics;
 mod operator;
+mod page_driver;
 mod profiles;
 mod request_rate;
 mod sandbox;
+mod scrape;
 mod sessions;
 mod store;
 mod team;

@@ -12,7 +12,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use crate::http::error::ApiError;
 use crate::http::handlers::{
     cdp, concurrency, create_session, delete_session, execute, health, list_sessions, live_view,
-    metrics, openapi, operator, probes, profiles, show_session,
+    metrics, openapi, operator, probes, profiles, scrape, scrape_interact, show_session,
 };
 use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::state::AppState;
@@ -27,7 +27,8 @@ const API_PREFIXES: [&str; 3] = ["/v0/", "/v1/", "/v2/"];
 pub(crate) fn public(state: AppState) -> Router {
     let mut router = server_routes()
         .merge(session_link_routes())
-        .merge(team_routes());
+        .merge(team_routes())
+        .merge(scrape_routes());
     for prefix in PREFIXES {
         router = router.merge(api_routes(prefix));
     }
@@ -129,6 +130,16 @@ fn api_routes(prefix: &str) -> Router<AppState> {
         .route(&format!("{prefix}/{{id}}/"), session())
         .route(&format!("{prefix}/{{id}}/execute"), execute())
         .route(&format!("{prefix}/{{id}}/execute/"), execute())
+}
+
+/// Scrapes, which have one prefix.
+fn scrape_routes() -> Router<AppState> {
+    let interact = || post(scrape_interact::interact).delete(scrape_interact::stop);
+    Router::new()
+        .route("/v2/scrape", post(scrape::scrape))
+        .route("/v2/scrape/", post(scrape::scrape))
+        .route("/v2/scrape/{jobId}/interact", interact())
+        .route("/v2/scrape/{jobId}/interact/", interact())
 }
 
 /// Returns the router of the internal listener, which kernels and the agent-browser daemon use to

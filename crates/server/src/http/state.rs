@@ -18,6 +18,7 @@ use crate::http::middleware::log_limit::LogLimits;
 use crate::http::ws::cdp::LargeCalls;
 use crate::metrics::{Descriptors, Gauges, Rejection};
 use crate::profiles::Profiles;
+use crate::scrape::Scrapes;
 use crate::sessions::{Registry, SessionEntry};
 use crate::team::Team;
 
@@ -44,6 +45,7 @@ struct Shared {
     isolation: IsolationLevel,
     started_at: Timestamp,
     registry: Arc<Registry>,
+    scrapes: Arc<Scrapes>,
     load: ServerLoad,
     log_limits: LogLimits,
     large_bodies: FairQueue,
@@ -77,6 +79,7 @@ impl AppState {
         live_view_policy: HeaderValue,
         isolation: IsolationLevel,
         registry: Arc<Registry>,
+        scrapes: Arc<Scrapes>,
         load: ServerLoad,
     ) -> AppState {
         AppState(Arc::new(Shared {
@@ -88,6 +91,7 @@ impl AppState {
             log_limits: LogLimits::new(registry.server_limits()),
             large_calls: LargeCalls::new(registry.server_limits()),
             registry,
+            scrapes,
             load,
             large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
             profile_lists: FairQueue::new(READ_PROFILE_LISTS, MAX_WAITING),
@@ -136,6 +140,10 @@ impl AppState {
 
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    pub fn scrapes(&self) -> &Arc<Scrapes> {
+        &self.0.scrapes
     }
 
     /// The sources of metrics on the server's own resources.
@@ -211,10 +219,12 @@ impl AppState {
     }
 
     /// Finds a session of the team. Clients expect different errors for an unknown id and for a
-    /// session of another team.
+    /// session of another team. An unlisted session is not the team's yet.
     pub fn team_session(&self, id: &str, team: &Team) -> Result<SessionEntry, ApiError> {
         let session = self.session(id)?;
-        if session.team() == team {
+        if !session.is_listed() {
+            Err(ApiError::SessionNotFound)
+        } else if session.team() == team {
             Ok(session)
         } else {
             Err(ApiError::Forbidden)
