@@ -1,8 +1,8 @@
 //! The wire format: request bodies, response bodies and error messages.
 //!
 //! - [`CreateRequest`], [`ExecuteRequest`], [`ListRequest`] and [`ScrapeRequest`] are parsed by
-//!   hand from a [`Body`] or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
-//!   the complete list.
+//!   hand from a [`Body`] or from query pairs. Parsing collects *every* [`Issue`] in schema order,
+//!   because clients show the complete list.
 //! - The response structs serialize their keys in the order of the reference server.
 //! - [`ErrorBody`] contains the text of every error.
 //!
@@ -27,7 +27,9 @@ mod list;
 mod location;
 mod operator;
 mod response;
+mod schema;
 mod scrape;
+mod scrape_fields;
 mod session;
 mod warning;
 

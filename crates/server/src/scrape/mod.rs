@@ -1,4 +1,4 @@
-//! Scrapes: a page, read in a session of its own.
+//! Scrapes: pages that are read, each in its own session.
 //!
 //! `run` handles one request with a [`PageDriver`](crate::page_driver::PageDriver), and `failure`
 //! says why it failed. `page_source` composes the script that reads the page. `owned_session` ends
@@ -9,26 +9,9 @@ mod owned_session;
 mod page_source;
 mod record;
 mod run;
-
-use std::sync::Arc;
+mod scrapes;
 
 pub(crate) use self::failure::ScrapeError;
 pub(crate) use self::page_source::PageSource;
 pub(crate) use self::run::Scraped;
-use crate::sessions::Registry;
-
-/// The scrapes of a server.
-#[derive(Debug)]
-pub(crate) struct Scrapes {
-    registry: Arc<Registry>,
-    page_source: PageSource,
-}
-
-impl Scrapes {
-    pub fn new(registry: Arc<Registry>, page_source: PageSource) -> Scrapes {
-        Scrapes {
-            registry,
-            page_source,
-        }
-    }
-}
+pub(crate) use self::scrapes::Scrapes;
