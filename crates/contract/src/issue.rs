@@ -66,7 +66,7 @@ enum IssueKind {
     NotAnOption(&'static [&'static str]),
     /// The object has fields that it must not have.
     UnknownFields(Vec<String>),
-    /// The string is no URL.
+    /// The string cannot be parsed as a URL.
     InvalidUrl,
     /// The URL is neither `http` nor `https`.
     UnsupportedProtocol,

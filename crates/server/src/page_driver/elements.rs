@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::PageDriver;
+use super::driver::PageDriver;
 use super::error::PageError;
 use super::script::has_left;
 
@@ -24,7 +24,7 @@ const SEARCH_TIME: Duration = Duration::from_secs(1);
 /// The maximum number of elements that one action clicks.
 const MAX_CLICKS: usize = 1000;
 
-/// What a search found.
+/// The result of a search.
 #[derive(Deserialize)]
 struct Found {
     #[serde(default)]

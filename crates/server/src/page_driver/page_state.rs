@@ -1,4 +1,4 @@
-//! What the events of a tab say about its page.
+//! The state of a page, according to the events of its tab.
 //!
 //! Pure: the connection passes events in, and sends the requests that come out.
 
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::emulation::{OriginHeaders, PausedRequest};
+use super::origin_headers::{OriginHeaders, PausedRequest, Request};
 
 /// The number of responses to requests for documents that are kept until their document is shown.
 const MAX_RESPONSES: usize = 8;
@@ -54,15 +54,6 @@ pub(crate) struct Document {
     pub mime_type: String,
     /// The value of the header `Content-Type`.
     pub content_type: Option<String>,
-}
-
-/// A call that the browser needs to continue.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub method: &'static str,
-    pub params: Value,
-    /// The id of the paused request, if the call can fail because of headers.
-    pub paused: Option<String>,
 }
 
 impl PageState {

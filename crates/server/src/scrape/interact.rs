@@ -13,11 +13,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Scrapes;
 use super::contexts::KnownScrape;
 use super::interact_error::InteractError;
 use super::openings::Opened;
 use super::replay;
+use super::scrapes::Scrapes;
 use crate::sessions::{Executed, Session, SessionEntry, SessionError, record_session};
 use crate::store::StoreError;
 use crate::team::Team;
