@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::body::{Field, Fields, NONE, Schema};
+use crate::body::{Field, Fields};
 use crate::field::{IssueCollector, type_name};
 use crate::issue::{Issue, Path};
-
-/// The maximum number of actions.
-pub(crate) const MAX_ACTIONS: usize = 50;
+use crate::scrape_fields::{ACTION, MAX_ACTIONS};
 
 /// The maximum time that `waitFor` and all waits of actions take together, in milliseconds. A wait
 /// for an element counts as one second.
@@ -35,26 +33,6 @@ const TYPES: &[&str] = &[
 const TOO_MANY: &str = "Number of actions cannot exceed 50";
 pub(crate) const TOO_LONG: &str =
     "Total wait time (waitFor + wait actions) cannot exceed 60 seconds";
-
-/// The fields of an action.
-pub(crate) const ACTION: Schema = Schema::Fields(&[
-    ("type", NONE),
-    ("milliseconds", NONE),
-    ("selector", NONE),
-    ("all", NONE),
-    ("text", NONE),
-    ("key", NONE),
-    ("direction", NONE),
-    ("script", NONE),
-    ("fullPage", NONE),
-    ("quality", NONE),
-    ("viewport", VIEWPORT),
-    ("landscape", NONE),
-    ("scale", NONE),
-    ("format", NONE),
-]);
-
-pub(crate) const VIEWPORT: Schema = Schema::Fields(&[("width", NONE), ("height", NONE)]);
 
 /// A step in a page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::action;
-use crate::scrape;
+use crate::schema::{NONE, Schema};
+use crate::scrape_fields as scrape;
 
 /// The fields of requests, and of nested objects.
 pub(crate) const FIELDS: Schema = Schema::Fields(&[
@@ -52,33 +52,17 @@ pub(crate) const FIELDS: Schema = Schema::Fields(&[
     ("mobile", NONE),
     (
         "actions",
-        Schema::Elements(&action::ACTION, action::MAX_ACTIONS),
+        Schema::Elements(&scrape::ACTION, scrape::MAX_ACTIONS),
     ),
     ("skipTlsVerification", NONE),
     ("lockdown", NONE),
     ("redactPII", NONE),
 ]);
 
-pub(crate) const NONE: Schema = Schema::Fields(&[]);
-
 /// The maximum number of unknown names of an object that are kept, and their maximum length in
 /// characters.
 const MAX_UNKNOWN: usize = 16;
 const MAX_UNKNOWN_CHARS: usize = 100;
-
-/// The parts of a value that are kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Schema {
-    /// Scalars, and these members of an object.
-    Fields(&'static [(&'static str, Schema)]),
-    /// Scalars, these members of an object, and the names of its other members, which are errors.
-    Closed(&'static [(&'static str, Schema)]),
-    /// Scalars, and the elements of an array: at most one more than this number, so that a longer
-    /// array can be rejected.
-    Elements(&'static Schema, usize),
-    /// Scalars, and the members of an object with any names: at most one more than this number.
-    Entries(usize),
-}
 
 /// A parsed body: a JSON object or array.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,17 +130,9 @@ impl From<&Value> for Body {
 }
 
 impl Schema {
-    /// Returns the members of an object that are kept.
-    pub(crate) const fn members(self) -> &'static [(&'static str, Self)] {
-        match self {
-            Self::Fields(members) | Self::Closed(members) => members,
-            Self::Elements(..) | Self::Entries(_) => &[],
-        }
-    }
-
     /// Returns the known parts of a value that is parsed already.
     pub(crate) fn of(self, value: &Value) -> Field {
-        // A value is no text that could be malformed.
+        // Unlike text, a value cannot be malformed.
         self.deserialize(value).unwrap_or(Field::Null)
     }
 }

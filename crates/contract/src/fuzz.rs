@@ -4,7 +4,8 @@ use hearth_fuzz::{Target, Unstructured, Vocabulary};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::body::{Body, FIELDS, Field, NONE, Schema, replace_lone_surrogates};
+use crate::body::{Body, FIELDS, Field, replace_lone_surrogates};
+use crate::schema::{NONE, Schema};
 use crate::{
     CreateRequest, ExecuteRequest, Issue, ScrapeContext, ScrapeInteractRequest, ScrapeRequest,
 };

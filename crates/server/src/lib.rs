@@ -1,9 +1,10 @@
 //! The Hearth server.
 //!
 //! A request passes through these modules in this order: `http` routes, authenticates and parses
-//! it, `scrape` finds the session of a scrape, `sessions` runs it, `sandbox` isolates the session's processes, and `http::error` maps
-//! errors to status codes. `profiles` keeps browser state between sessions, `store` keeps records
-//! across restarts, `backup` copies both, and `live_view` shows a session's current tab to people.
+//! it, `scrape` finds the session of a scrape, `sessions` runs it, `sandbox` isolates the session's
+//! processes, and `http::error` maps errors to status codes. `profiles` keeps browser state between
+//! sessions, `store` keeps records across restarts, `backup` copies both, and `live_view` shows a
+//! session's current tab to people.
 //!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
 //! and stops the server. `capacity` calculates the default session limit, and

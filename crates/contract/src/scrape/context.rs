@@ -1,4 +1,4 @@
-//! What a scrape leaves behind, so that a later session can continue where it was.
+//! The part of a scrape that a later session needs to continue where it was.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use crate::body::{Body, Field};
 use crate::create::Profile;
 use crate::field::IssueCollector;
 use crate::location::Location;
-use crate::scrape::request::{MAX_WAIT_FOR_MS, headers, parse_url};
-use crate::scrape::{MAX_HEADERS, ScrapeRequest};
+use crate::scrape::request::{MAX_WAIT_FOR_MS, ScrapeRequest, headers, parse_url};
+use crate::scrape_fields::MAX_HEADERS;
 
 /// The part of a scrape that is repeated in a new session. It contains secrets of the client:
 /// headers and typed texts.

@@ -4,7 +4,7 @@ use crate::action::Screenshot;
 use crate::body::Field;
 use crate::field::{IssueCollector, type_name};
 use crate::issue::{Issue, Path};
-use crate::scrape::MAX_FORMATS;
+use crate::scrape_fields::MAX_FORMATS;
 
 /// A representation of the page.
 #[derive(Debug, Clone, PartialEq, Eq)]

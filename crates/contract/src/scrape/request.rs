@@ -10,7 +10,8 @@ use crate::create::Profile;
 use crate::field::{IssueCollector, type_name};
 use crate::issue::{Issue, Part, Path};
 use crate::location::Location;
-use crate::scrape::{Format, MAX_HEADERS, MAX_SELECTORS};
+use crate::scrape::format::Format;
+use crate::scrape_fields::{MAX_HEADERS, MAX_SELECTORS};
 
 /// The maximum of `waitFor`.
 pub(crate) const MAX_WAIT_FOR_MS: u32 = 60_000;
@@ -91,13 +92,13 @@ impl ScrapeRequest {
                 fields.get("onlyMainContent"),
                 true,
             ),
-            timeout_ms: issues.integer(
+            timeout_ms: issues.milliseconds(
                 &["timeout"],
                 timeout,
                 1000..=MAX_TIMEOUT_MS,
                 DEFAULT_TIMEOUT_MS,
             ),
-            wait_for_ms: issues.integer(
+            wait_for_ms: issues.milliseconds(
                 &["waitFor"],
                 fields.get("waitFor"),
                 0..=MAX_WAIT_FOR_MS,

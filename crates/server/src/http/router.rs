@@ -27,8 +27,8 @@ const API_PREFIXES: [&str; 3] = ["/v0/", "/v1/", "/v2/"];
 pub(crate) fn public(state: AppState) -> Router {
     let mut router = server_routes()
         .merge(session_link_routes())
-        .merge(team_routes())
-        .merge(scrape_routes());
+        .merge(scrape_routes())
+        .merge(team_routes());
     for prefix in PREFIXES {
         router = router.merge(api_routes(prefix));
     }

@@ -4,7 +4,7 @@ use hearth_contract::action::Action;
 use hearth_contract::{ScrapedPage, ScriptValue};
 use tokio::time::Instant;
 
-use super::PageDriver;
+use super::driver::PageDriver;
 use super::error::PageError;
 use super::script::bytes_of;
 

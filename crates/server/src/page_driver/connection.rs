@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::PageError;
-use super::page_state::{PageState, Request};
+use super::origin_headers::Request;
+use super::page_state::PageState;
 
 /// A client of the broker for one tab.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(super) struct Connection {
     receiver: ClientReceiver,
     last_id: i64,
     is_closed: bool,
-    /// What the events say about the page.
+    /// The state of the page, according to the events.
     pub page: PageState,
 }
 

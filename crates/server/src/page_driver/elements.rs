@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::PageDriver;
+use super::driver::PageDriver;
 use super::error::PageError;
 use super::script::has_left;
 
@@ -19,12 +19,12 @@ const ELEMENT_TIME: Duration = Duration::from_secs(60);
 
 /// The time of one search in the page. A search ends with its document, so several short ones are
 /// needed while the page changes.
-const SEARCH_TIME: Duration = Duration::from_secs(5);
+const SEARCH_TIME: Duration = Duration::from_secs(1);
 
 /// The maximum number of elements that one action clicks.
 const MAX_CLICKS: usize = 1000;
 
-/// What a search found.
+/// The result of a search.
 #[derive(Deserialize)]
 struct Found {
     #[serde(default)]

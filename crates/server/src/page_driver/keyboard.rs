@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::PageDriver;
+use super::driver::PageDriver;
 use super::error::PageError;
 
 /// The longest text that is typed key by key. A longer one is inserted at once.

@@ -1,4 +1,4 @@
-//! What the events of a tab say about its page.
+//! The state of a page, according to the events of its tab.
 //!
 //! Pure: the connection passes events in, and sends the requests that come out.
 
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::emulation::{OriginHeaders, PausedRequest};
+use super::origin_headers::{OriginHeaders, PausedRequest, Request};
 
 /// The number of responses to requests for documents that are kept until their document is shown.
 const MAX_RESPONSES: usize = 8;
@@ -37,8 +37,8 @@ pub(super) struct PageState {
 pub(super) struct Load {
     /// The id of the document that is shown.
     pub loader: Option<String>,
-    /// True while the frame loads something.
-    pub is_loading: bool,
+    /// The time since which the frame loads something.
+    pub loading_since: Option<Instant>,
     /// The time when the document was parsed.
     pub parsed_at: Option<Instant>,
     /// True once the document and its parts are loaded.
@@ -54,15 +54,6 @@ pub(crate) struct Document {
     pub mime_type: String,
     /// The value of the header `Content-Type`.
     pub content_type: Option<String>,
-}
-
-/// A call that the browser needs to continue.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub method: &'static str,
-    pub params: Value,
-    /// The id of the paused request, if the call can fail because of headers.
-    pub paused: Option<String>,
 }
 
 impl PageState {
@@ -125,7 +116,8 @@ impl PageState {
             "Page.frameStartedLoading" | "Page.frameStoppedLoading" => {
                 let frame: FrameEvent = read(params)?;
                 if frame.frame_id == self.main_frame {
-                    self.load.is_loading = method == "Page.frameStartedLoading";
+                    let has_started = method == "Page.frameStartedLoading";
+                    self.load.loading_since = has_started.then(Instant::now);
                 }
             }
             "Page.frameNavigated" => self.navigated(read(params)?),
@@ -162,7 +154,7 @@ impl PageState {
         self.document = response.map(|(_, document)| document.clone());
         self.load = Load {
             loader: Some(loader),
-            is_loading: self.load.is_loading,
+            loading_since: self.load.loading_since,
             ..Load::default()
         };
     }

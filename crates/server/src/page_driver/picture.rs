@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::PageDriver;
+use super::driver::PageDriver;
 use super::error::PageError;
 
 /// The maximum size of a picture or of a printed page, in bytes of base64.

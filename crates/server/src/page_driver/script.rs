@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::PageDriver;
+use super::driver::PageDriver;
 use super::error::PageError;
 
 /// The name of the world in which the server's scripts run.
@@ -102,8 +102,8 @@ impl ExceptionDetails {
 impl PageDriver {
     /// Calls a function in an isolated world of the current tab's main frame, and returns its
     /// value. `source` is an expression whose value is a function, which may be asynchronous;
-    /// `argument` is its argument. The value is written as JSON of at most `max_bytes`, which `what`
-    /// names in the error.
+    /// `argument` is its argument. The value is written as JSON of at most `max_bytes`. Errors
+    /// about its size call it `what`.
     pub async fn evaluate_isolated<T: DeserializeOwned>(
         &mut self,
         source: &str,

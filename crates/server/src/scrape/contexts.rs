@@ -1,5 +1,5 @@
-//! What the server knows about scrapes: the page that each has read, and the session that an
-//! interaction has opened for it.
+//! Knowledge of scrapes: the page that each has read, and the session that an interaction has
+//! opened for it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -7,10 +7,10 @@ use crate::metrics::ScrapeOutcome;
 use crate::page_driver::PageError;
 use crate::sessions::{Session, SessionError};
 
-/// What the egress proxy says about an address that a rule denied.
+/// The words of the egress proxy about an address that a rule denied.
 const DENIED: &str = "was denied: ";
 
-/// What it says about a name without an address.
+/// Its words about a name without an address.
 const UNRESOLVED: &str = "the name does not resolve";
 
 /// The reason why a scrape failed. The texts can contain addresses and texts of the page, so they

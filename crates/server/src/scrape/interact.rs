@@ -13,11 +13,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Scrapes;
 use super::contexts::KnownScrape;
 use super::interact_error::InteractError;
 use super::openings::Opened;
 use super::replay;
+use super::scrapes::Scrapes;
 use crate::sessions::{Executed, Session, SessionEntry, SessionError, record_session};
 use crate::store::StoreError;
 use crate::team::Team;
@@ -69,13 +69,13 @@ impl Scrapes {
             return Err(InteractError::NoModel);
         };
         let open_by = received + request.timeout.unwrap_or(OPENING_TIMEOUT);
-        let retains_nothing = wanted.zero_data_retention;
+        let zero_data_retention = wanted.zero_data_retention;
         let session = match bound {
             Some(session) => session,
             None => self.open_by(open_by, wanted).await?,
         };
         record_session(session.id());
-        if retains_nothing && !session.has_zero_data_retention() {
+        if zero_data_retention && !session.has_zero_data_retention() {
             return Err(InteractError::Retaining);
         }
         let deadline = match request.timeout {

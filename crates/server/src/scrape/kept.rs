@@ -28,8 +28,8 @@ impl Kept {
         })
     }
 
-    /// Takes over the unlisted session of a scrape that has succeeded. Keeps it for a while, or ends
-    /// it. A session with a profile is not kept, because it could not save its changes.
+    /// Takes over the unlisted session of a scrape that has succeeded. Keeps it for a while, or
+    /// ends it. A session with a profile is not kept, because it could not save its changes.
     pub fn offer(self: &Arc<Self>, job_id: Uuid, session: OwnedSession) {
         if self.keep.is_zero() || session.profile().is_some() {
             return;

@@ -1,4 +1,4 @@
-//! Scrapes, and interactions with their pages.
+//! Scrapes: pages that are read, each in its own session, and interactions with them.
 //!
 //! - `run` handles one scrape with a [`PageDriver`](crate::page_driver::PageDriver), and `failure`
 //!   says why it failed. `page_source` composes the script that reads the page. `owned_session`
@@ -19,45 +19,11 @@ mod page_source;
 mod record;
 mod replay;
 mod run;
+mod scrapes;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use self::contexts::Contexts;
 pub(crate) use self::failure::ScrapeError;
 pub(crate) use self::interact::Interaction;
 pub(crate) use self::interact_error::InteractError;
-use self::kept::Kept;
-use self::openings::Openings;
 pub(crate) use self::page_source::PageSource;
 pub(crate) use self::run::Scraped;
-use crate::sessions::Registry;
-use crate::store::Store;
-
-/// The scrapes of a server.
-#[derive(Debug)]
-pub(crate) struct Scrapes {
-    registry: Arc<Registry>,
-    page_source: PageSource,
-    contexts: Contexts,
-    kept: Arc<Kept>,
-    openings: Arc<Openings>,
-}
-
-impl Scrapes {
-    /// Creates the scrapes of a server. Sessions of scrapes are kept for `keep`.
-    pub fn new(
-        registry: Arc<Registry>,
-        store: Store,
-        page_source: PageSource,
-        keep: Duration,
-    ) -> Arc<Scrapes> {
-        Arc::new(Scrapes {
-            kept: Kept::new(Arc::clone(&registry), keep),
-            contexts: Contexts::new(store),
-            openings: Arc::default(),
-            registry,
-            page_source,
-        })
-    }
-}
+pub(crate) use self::scrapes::Scrapes;

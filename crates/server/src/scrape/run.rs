@@ -15,10 +15,10 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 use uuid::Uuid;
 
-use super::Scrapes;
 use super::failure::ScrapeError;
 use super::owned_session::OwnedSession;
 use super::record::ScrapeRecord;
+use super::scrapes::Scrapes;
 use crate::page_driver::{ActionResult, Document, PageDriver, PageError, Until};
 use crate::sessions::{Session, SessionError};
 use crate::team::Team;
@@ -48,7 +48,7 @@ pub(crate) struct Scraped {
     pub reserved: Reservation,
 }
 
-/// What the script returns that reads the page.
+/// The value of the script that reads the page.
 #[derive(Deserialize)]
 struct ReadPage {
     url: String,
@@ -65,8 +65,8 @@ struct Scrape<'a> {
 }
 
 impl Scrapes {
-    /// Scrapes a page in a session of its own, which is kept for an interaction or ends. If the caller drops the
-    /// future, the session ends at once.
+    /// Scrapes a page in its own session, which is kept for an interaction or ends. If the caller
+    /// drops the future, the session ends at once.
     pub async fn scrape(&self, team: Team, request: ScrapeRequest) -> Result<Scraped, ScrapeError> {
         let record = ScrapeRecord::new(self.registry.metrics());
         let scraped = self.run(team, &request).await;
@@ -202,7 +202,7 @@ impl<'a> Scrape<'a> {
     }
 
     async fn read_page(&mut self, source: &str) -> Result<ReadPage, PageError> {
-        self.driver.follow(self.deadline).await?;
+        self.driver.show(self.deadline).await?;
         let formats: Vec<&str> = self.request.formats.iter().map(Format::as_str).collect();
         let options = json!({
             "formats": formats,

@@ -209,21 +209,22 @@ impl Session {
 
     /// Returns the record that outlives the session.
     pub fn record(&self) -> SessionRecord {
+        let record = self
+            .info
+            .record(self.activity.last_activity(), self.ending());
         SessionRecord {
             expires_at: self.expires_at(),
-            ..self
-                .info
-                .record(self.activity.last_activity(), self.ending())
+            ..record
         }
     }
 
     /// Returns the record for the store.
     pub(super) fn stored_record(&self) -> SessionRecord {
+        let last_activity = self.activity.last_activity();
+        let record = self.info.stored_record(last_activity, self.ending());
         SessionRecord {
             expires_at: self.expires_at(),
-            ..self
-                .info
-                .stored_record(self.activity.last_activity(), self.ending())
+            ..record
         }
     }
 
