@@ -1,7 +1,8 @@
 //! The formats of pages with many layouts. Each page of `tests/fixtures/layouts` has its expected
 //! Markdown beside it, and some have a JSON file with their other formats.
 //!
-//! `HEARTH_WRITE_DOCS=1` writes the expected files instead. Review the diff as a reader of the page.
+//! `HEARTH_WRITE_DOCS=1` writes the expected files instead. Review the diff as a reader of the
+//! page.
 
 use std::fs;
 use std::path::PathBuf;
