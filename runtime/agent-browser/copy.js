@@ -201,6 +201,7 @@
             image.attributes = { __proto__: null, src: addresses.image(source), alt: alt.trim() };
             const title = getAttribute(source, 'title');
             if (title) image.attributes.title = title;
+            if (parent.lastChild?.nodeName === 'IMG') parent.append(new TreeText(' '));
             parent.append(image);
         },
         IFRAME(source, parent) {
@@ -320,10 +321,20 @@
         return outer && /flex$/.test(outer.display) && outer.flexDirection.startsWith('row') ? 'space' : 'line';
     };
 
+    /**
+     * Returns true for the drawn form of a formula, whose MathML is copied, and for the line
+     * numbers and the button for copying beside a code block.
+     */
+    const isOmitted = (source) => {
+        const name = localName(source);
+        if (name === 'span') return /(?:^|\s)katex-html(?:\s|$)/.test(dom.className(source));
+        if (name === 'td') return /(?:^|\s)(?:linenos|gutter|rouge-gutter|blob-num|hljs-ln-numbers)(?:\s|$)/.test(dom.className(source));
+        return name === 'button' && /^cop(?:y|ied)(?: (?:code|link|to clipboard))?!?$/i.test(textOf(source));
+    };
+
     const copyElement = (shown, parent) => {
         const source = show(shown);
-        // The drawn form of a formula, whose MathML is copied.
-        if (!source || /(?:^|\s)katex-html(?:\s|$)/.test(dom.className(source))) return;
+        if (!source || isOmitted(source)) return;
         let name = nameOf(localName(source));
         if (Object.hasOwn(RENAMED, name)) name = RENAMED[name];
         let target = parent;

@@ -212,7 +212,7 @@
         if (STRONG.has(name) && (hasBlocks || inside.strong)) dissolve(element);
         else if (EMPHASIS.has(name) && (hasBlocks || inside.emphasis)) dissolve(element);
         else if ((STRUCK.has(name) || name === 'CODE') && hasBlocks) dissolve(element);
-        else if (HEADING.test(name)) dropAnchors(element);
+        else if (HEADING.test(name) || name === 'DT') dropAnchors(element);
         else if (name === 'A' && hasBlocks) prepareLink(element);
         else if (name === 'DL') prepareDefinitions(element);
         else if (name === 'UL' || name === 'OL') prepareList(element);

@@ -113,12 +113,12 @@
         result.markdown = fileMarkdown() ?? toMarkdown(copyTree(content.sources, addresses, content.show));
     }
     if (isWanted('html')) result.html = writeHtml(content, addresses);
+    if (isWanted('links')) result.links = listLinks();
+    if (isWanted('images')) result.images = listImages();
     if (isWanted('rawHtml')) {
         const root = page.documentElement;
         result.rawHtml = Object.getOwnPropertyDescriptor(Element.prototype, 'outerHTML').get.call(root);
     }
-    if (isWanted('links')) result.links = listLinks();
-    if (isWanted('images')) result.images = listImages();
     if (content.warnings.length > 0) result.warning = content.warnings.join(' ');
     return result;
 })()

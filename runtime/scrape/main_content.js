@@ -100,7 +100,7 @@
         if (tag && !NEVER_BY_NAME.has(name)) {
             const isOfSection =
                 (tag === 'header' && around.section) ||
-                (tag === 'footer' && (around.quote || around.article > 1)) ||
+                (tag === 'footer' && (around.quote || around.article > 1 || (around.article > 0 && /comment|author|byline/i.test(dom.className(element))))) ||
                 (tag === 'aside' && (getAttribute(element, 'role') === 'note' || NOTE.test(dom.className(element)))) ||
                 // An element with this role may also be the whole page.
                 (tag !== name && name === 'article');

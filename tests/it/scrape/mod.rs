@@ -4,6 +4,7 @@ mod actions;
 mod ending;
 mod failures;
 mod formats;
+mod layouts;
 mod options;
 mod requests;
 

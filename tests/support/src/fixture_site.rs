@@ -13,6 +13,7 @@
 //! | `/moved` | a redirect to `/title/moved` |
 //! | `/elsewhere` | a redirect to `/headers` on `localhost` |
 //! | `/file.pdf`, `/file.txt` | a file of this kind |
+//! | `/layouts/NAME` | a page of `tests/fixtures/layouts` |
 //! | `/large` | 34 MB in an element that is not shown |
 
 /// Answers a request for one of these pages; `None` for other paths.
@@ -50,6 +51,15 @@ pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
             html,
             "<title>locked</title>",
         ),
+        _ if path.starts_with("/layouts/") => {
+            let name = &path["/layouts/".len()..];
+            // The name is one of a file, not a path.
+            if name.contains(['/', '.']) {
+                return None;
+            }
+            let file = crate::repository().join(format!("tests/fixtures/layouts/{name}.html"));
+            reply("200 OK", html, &std::fs::read_to_string(file).ok()?)
+        }
         _ => {
             let code = path.strip_prefix("/status/")?;
             let status = format!("{code} Own Words");
