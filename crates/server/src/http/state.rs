@@ -12,6 +12,7 @@ use crate::api_keys::ApiKeys;
 use crate::clock;
 use crate::config::{IsolationLevel, ServerLimits};
 use crate::fair_queue::FairQueue;
+use crate::firecrawl::Firecrawl;
 use crate::http::connections::Connections;
 use crate::http::error::ApiError;
 use crate::http::middleware::log_limit::LogLimits;
@@ -47,6 +48,7 @@ struct Shared {
     log_limits: LogLimits,
     large_bodies: FairQueue,
     profile_lists: FairQueue,
+    firecrawl: Option<Arc<Firecrawl>>,
 }
 
 /// The addresses in requests and responses.
@@ -76,6 +78,7 @@ impl AppState {
         isolation: IsolationLevel,
         registry: Arc<Registry>,
         load: ServerLoad,
+        firecrawl: Option<Arc<Firecrawl>>,
     ) -> AppState {
         AppState(Arc::new(Shared {
             keys: RwLock::new(Arc::new(keys)),
@@ -88,6 +91,7 @@ impl AppState {
             load,
             large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
             profile_lists: FairQueue::new(READ_PROFILE_LISTS, MAX_WAITING),
+            firecrawl,
         }))
     }
 
@@ -125,6 +129,11 @@ impl AppState {
 
     pub fn isolation(&self) -> IsolationLevel {
         self.0.isolation
+    }
+
+    /// Returns the Firecrawl server that gets requests without a route.
+    pub fn firecrawl(&self) -> Option<&Arc<Firecrawl>> {
+        self.0.firecrawl.as_ref()
     }
 
     pub fn started_at(&self) -> Timestamp {
@@ -176,6 +185,10 @@ impl AppState {
             open_descriptors: load.descriptors.open(),
             max_descriptors: load.descriptors.max(),
             accept_paused: *load.accept_paused.borrow(),
+            firecrawl: self
+                .firecrawl()
+                .map(|firecrawl| firecrawl.counts())
+                .unwrap_or_default(),
             ..self.registry().read_gauges()
         }
     }

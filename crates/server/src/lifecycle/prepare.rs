@@ -18,7 +18,7 @@ use super::setting_files::{FileStates, SettingFiles};
 use crate::api_keys::ApiKeys;
 use crate::backup::{is_interrupted, replaced_dir};
 use crate::certificate_authorities::CertificateAuthorities;
-use crate::config::{Config, ConfigError, CurrentLimits, IsolationLevel};
+use crate::config::{Config, ConfigError, CurrentLimits, FirecrawlSpec, IsolationLevel};
 use crate::profiles::profiles_dir;
 use crate::sandbox::{
     Isolation, check_traversable, chown_files, prepare_dirs, remove_trust, sessions_dir, sweep,
@@ -43,6 +43,7 @@ pub(crate) struct Prepared {
     pub runtime: Runtime,
     /// The authorities of `HEARTH_CA_FILE`.
     pub authorities: Option<CertificateAuthorities>,
+    pub firecrawl: Option<FirecrawlSpec>,
     pub listener: std::net::TcpListener,
     /// Locked until the server ends.
     pub lock: Flock<File>,
@@ -70,6 +71,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     let key_files = files.states(&config.key_files());
     let keys = config.keys()?;
     let authorities = config.certificates.read(&|path| File::open(path))?;
+    let firecrawl = config.firecrawl.read(&|path| File::open(path))?;
     let runtime_dir = config.runtime_dir()?;
     let runtime_dir = runtime_dir.canonicalize().unwrap_or(runtime_dir);
     let runtime = Runtime::find(&runtime_dir)
@@ -119,6 +121,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
         isolation,
         runtime,
         authorities,
+        firecrawl,
         listener,
         lock,
     })))

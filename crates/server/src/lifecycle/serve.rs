@@ -20,7 +20,9 @@ use super::retention::run_retention;
 use super::services::{Sandbox, Tasks, build_registry, open_store};
 use super::signals::{self, Signals};
 use crate::api_keys::ApiKeys;
-use crate::config::Config;
+use crate::certificate_authorities::CertificateAuthorities;
+use crate::config::{Config, ConfigError, FirecrawlSpec};
+use crate::firecrawl::{Firecrawl, watch};
 use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
 use crate::http::state::{AppState, Origins, ServerLoad};
@@ -51,6 +53,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         isolation,
         runtime,
         authorities,
+        firecrawl,
         listener,
         lock,
     } = prepared;
@@ -70,6 +73,9 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         stop: CancellationToken::new(),
         servers: TaskTracker::new(),
     };
+    let firecrawl = firecrawl
+        .map(|spec| start_firecrawl(spec, authorities.as_ref(), &descriptors, &tasks))
+        .transpose()?;
     let (store, past) = open_store(&config, &tasks).await?;
     let sandbox = Sandbox {
         isolation,
@@ -87,7 +93,14 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     )
     .await?;
     let local_host = listeners.public.local_addr()?.to_string();
-    let state = build_state(&config, keys, local_host, &descriptors, &registry)?;
+    let state = build_state(
+        &config,
+        keys,
+        local_host,
+        &descriptors,
+        &registry,
+        firecrawl,
+    )?;
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let grace = config.stop_grace;
     let reloader = Reloader::new(config, files, key_files, uid_count, authorities, state);
@@ -107,6 +120,7 @@ fn build_state(
     local_host: String,
     descriptors: &DescriptorWatch,
     registry: &Arc<Registry>,
+    firecrawl: Option<Arc<Firecrawl>>,
 ) -> anyhow::Result<AppState> {
     let limits = connection_limits(
         config.max_connections,
@@ -129,7 +143,27 @@ fn build_state(
             descriptors: Arc::clone(&descriptors.counted),
             accept_paused: descriptors.pause.clone(),
         },
+        firecrawl,
     ))
+}
+
+/// Creates the client of the Firecrawl server, and starts to probe it.
+fn start_firecrawl(
+    spec: FirecrawlSpec,
+    authorities: Option<&CertificateAuthorities>,
+    descriptors: &DescriptorWatch,
+    tasks: &Tasks,
+) -> Result<Arc<Firecrawl>, ConfigError> {
+    let max_descriptors = descriptors.counted.max();
+    let (tracker, stop) = (tasks.tracker.clone(), tasks.stop.clone());
+    let firecrawl = Firecrawl::new(spec, authorities, max_descriptors, tracker, stop);
+    let firecrawl = Arc::new(firecrawl.map_err(|error| {
+        ConfigError::new("HEARTH_FIRECRAWL_URL", format!("cannot use HTTPS: {error}")).fixed_by(
+            "install the package ca-certificates, or set HEARTH_CA_FILE to Firecrawl's authority",
+        )
+    })?);
+    firecrawl.spawn(watch(Arc::clone(&firecrawl)));
+    Ok(firecrawl)
 }
 
 /// Starts the tasks and listeners of the server, and announces it.

@@ -1,6 +1,7 @@
 //! Prometheus metrics. docs/OPERATIONS.md lists them, with useful alerts.
 
 mod descriptors;
+mod firecrawl;
 mod gauges;
 mod limits;
 mod outcomes;
@@ -18,7 +19,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use self::descriptors::Descriptors;
-pub(crate) use self::gauges::{ConnectionCounts, Gauges};
+pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
+pub(crate) use self::gauges::{ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
 pub(crate) use self::teams::TeamMetrics;
@@ -80,6 +82,7 @@ pub(crate) struct Metrics {
     accept_paused: IntGauge,
     teams: TeamMetrics,
     warm: WarmMetrics,
+    firecrawl: FirecrawlMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -126,6 +129,7 @@ impl Metrics {
             accept_paused: IntGauge::default(),
             teams: TeamMetrics::default(),
             warm: WarmMetrics::new(),
+            firecrawl: FirecrawlMetrics::new(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -138,6 +142,7 @@ impl Metrics {
         self.register_host();
         self.register_limits();
         self.warm.register(&mut self.registry);
+        self.firecrawl.register(&mut self.registry);
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -359,6 +364,11 @@ impl Metrics {
         &self.warm
     }
 
+    /// Returns the metrics on requests to a Firecrawl server.
+    pub fn firecrawl(&self) -> &FirecrawlMetrics {
+        &self.firecrawl
+    }
+
     /// Returns the metrics per team.
     pub fn teams(&self) -> &TeamMetrics {
         &self.teams
@@ -410,6 +420,7 @@ impl Metrics {
         }
         self.set_limits(gauges);
         self.warm.set(gauges);
+        self.firecrawl.set(gauges);
         if let Some(bytes) = gauges.free_disk_bytes {
             self.free_disk.set(saturate(bytes));
         }

@@ -1,0 +1,145 @@
+//! Sends scrapes to Firecrawl, and remembers their pages.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use hearth_budget::Reservation;
+use http_body_util::BodyExt;
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use super::headers::{readdress, strip};
+use super::kept::Kept;
+use super::scrape_id::{ScrapeId, scrape_id};
+use super::send::{answer, send};
+use crate::firecrawl::Firecrawl;
+use crate::http::error::ApiError;
+use crate::http::extract::KeptRequest;
+use crate::http::state::AppState;
+use crate::outgoing::Received;
+use crate::team::Team;
+
+/// The maximum size of a response that is read before it is sent. A client that wants to interact
+/// with the page of a larger one names the page.
+const MAX_READ_BYTES: usize = 32 << 20;
+
+/// The size above which a response is searched on another thread.
+const MAX_INLINE_BYTES: usize = 64 << 10;
+
+/// Returns true for a request for a scrape whose body can be read.
+pub(super) fn is_scrape(request: &Request) -> bool {
+    request.method() == Method::POST
+        && !request.headers().contains_key(CONTENT_ENCODING)
+        && request.uri().path().trim_end_matches('/') == "/v2/scrape"
+}
+
+/// Sends a scrape to Firecrawl, remembers its page, and returns the response.
+pub(super) async fn forward(
+    state: &AppState,
+    firecrawl: &Arc<Firecrawl>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let kept = KeptRequest::from_request(request, state).await?;
+    let KeptRequest {
+        team,
+        mut parts,
+        bytes,
+        ..
+    } = kept;
+    readdress(&mut parts, firecrawl.connector().server());
+    parts.headers.remove(TRANSFER_ENCODING);
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    // The response is read here.
+    parts
+        .headers
+        .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let request = Request::from_parts(parts, Body::from(bytes.clone()));
+    let response = send(state, firecrawl, &team, request).await?;
+    if !is_readable(response.status(), response.headers()) {
+        return Ok(answer(response));
+    }
+    let (mut parts, mut body) = response.into_parts();
+    strip(&mut parts.headers);
+    let mut reserved = state.buffers().empty();
+    let (first, is_whole) = read(&mut body, &mut reserved).await?;
+    if !is_whole {
+        let body = Kept::new(first, Some(body), reserved);
+        return Ok(Response::from_parts(parts, Body::new(body)));
+    }
+    let mut first = first;
+    if let Some(found) = search(state, &team, first.clone()).await? {
+        if let Some(rewritten) = found.rewritten {
+            first = Bytes::from(rewritten);
+            parts
+                .headers
+                .insert(CONTENT_LENGTH, HeaderValue::from(first.len()));
+        }
+        remember(state, &team, found.id, &bytes);
+    }
+    Ok(Response::from_parts(
+        parts,
+        Body::new(Kept::new(first, None, reserved)),
+    ))
+}
+
+/// Returns true for a response that can contain the id of a scrape, and is small enough.
+fn is_readable(status: StatusCode, headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let length = text(&CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    let media_type = text(&CONTENT_TYPE).and_then(|value| value.split(';').next());
+    status == StatusCode::OK
+        && media_type.is_some_and(|name| name.trim().eq_ignore_ascii_case("application/json"))
+        && text(&CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
+        && length.is_none_or(|length| length <= MAX_READ_BYTES)
+}
+
+/// Reads a body, and returns true if it is complete. Stops when it is too large, or when the
+/// buffers of the server are full.
+async fn read(body: &mut Received, reserved: &mut Reservation) -> Result<(Bytes, bool), ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ApiError::FirecrawlUnavailable(error.to_string()))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        bytes.extend_from_slice(&data);
+        // A part that is not accounted for has the size of one read.
+        if reserved.grow(data.len()).is_err() || bytes.len() > MAX_READ_BYTES {
+            return Ok((bytes.into(), false));
+        }
+    }
+    Ok((bytes.into(), true))
+}
+
+/// Searches a response for the id of the scrape. A large one waits for a turn.
+async fn search(
+    state: &AppState,
+    team: &Team,
+    response: Bytes,
+) -> Result<Option<ScrapeId>, ApiError> {
+    let fresh = Uuid::now_v7();
+    if response.len() <= MAX_INLINE_BYTES {
+        return Ok(scrape_id(&response, fresh));
+    }
+    let turn = state.turn(state.large_bodies(), team).await?;
+    let searching = spawn_blocking(move || {
+        let _turn = turn;
+        scrape_id(&response, fresh)
+    });
+    searching
+        .await
+        .map_err(|error| ApiError::Internal(error.to_string()))
+}
+
+/// Remembers the page of a scrape, so that its client can interact with it.
+fn remember(_: &AppState, team: &Team, id: Uuid, request: &[u8]) {
+    tracing::debug!(%team, %id, bytes = request.len(), "scrape learned");
+}
