@@ -44,6 +44,7 @@ mod profiles;
 mod recovery;
 mod reload;
 mod restart;
+mod scrape;
 mod settings;
 mod soak;
 mod tidy;

@@ -10,6 +10,8 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["commands"],
     &["lifecycle"],
     &["http"],
+    &["scrape"],
+    &["page_driver"],
     &["sessions"],
     &["backup"],
     &["live_view", "operator", "profiles", "sandbox"],

@@ -20,7 +20,9 @@ use crate::http::state::AppState;
 
 /// Returns the router of the public listener.
 pub(crate) fn public(state: AppState) -> Router {
-    let mut router = server_routes().merge(session_link_routes());
+    let mut router = server_routes()
+        .merge(session_link_routes())
+        .merge(scrape_routes());
     for prefix in PREFIXES {
         router = router.merge(api_routes(prefix));
     }
@@ -98,6 +100,13 @@ fn api_routes(prefix: &str) -> Router<AppState> {
         .route(&format!("{prefix}/{{id}}/"), session())
         .route(&format!("{prefix}/{{id}}/execute"), execute())
         .route(&format!("{prefix}/{{id}}/execute/"), execute())
+}
+
+/// Scrapes, which have one prefix. Another Firecrawl server can answer them.
+fn scrape_routes() -> Router<AppState> {
+    Router::new()
+        .route("/v2/scrape", post(front::scrape))
+        .route("/v2/scrape/", post(front::scrape))
 }
 
 /// Returns the router of the internal listener, which kernels and the agent-browser daemon use to

@@ -18,6 +18,7 @@ use crate::http::error::ApiError;
 use crate::http::middleware::log_limit::LogLimits;
 use crate::metrics::{Descriptors, Gauges, Rejection};
 use crate::profiles::Profiles;
+use crate::scrape::Scrapes;
 use crate::sessions::{Registry, SessionEntry};
 use crate::team::Team;
 
@@ -44,6 +45,7 @@ struct Shared {
     isolation: IsolationLevel,
     started_at: Timestamp,
     registry: Arc<Registry>,
+    scrapes: Scrapes,
     load: ServerLoad,
     log_limits: LogLimits,
     large_bodies: FairQueue,
@@ -62,6 +64,15 @@ pub(crate) struct Origins {
     pub allowed: Vec<String>,
 }
 
+/// The parts of the server that answer requests.
+#[derive(Debug)]
+pub(crate) struct Backends {
+    pub registry: Arc<Registry>,
+    pub scrapes: Scrapes,
+    /// The server that gets requests without a route.
+    pub firecrawl: Option<Arc<Firecrawl>>,
+}
+
 /// The sources of metrics on the server's own resources.
 #[derive(Debug)]
 pub(crate) struct ServerLoad {
@@ -76,10 +87,14 @@ impl AppState {
         origins: Origins,
         live_view_policy: HeaderValue,
         isolation: IsolationLevel,
-        registry: Arc<Registry>,
+        backends: Backends,
         load: ServerLoad,
-        firecrawl: Option<Arc<Firecrawl>>,
     ) -> AppState {
+        let Backends {
+            registry,
+            scrapes,
+            firecrawl,
+        } = backends;
         AppState(Arc::new(Shared {
             keys: RwLock::new(Arc::new(keys)),
             origins,
@@ -88,6 +103,7 @@ impl AppState {
             started_at: clock::now(),
             log_limits: LogLimits::new(registry.server_limits()),
             registry,
+            scrapes,
             load,
             large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
             profile_lists: FairQueue::new(READ_PROFILE_LISTS, MAX_WAITING),
@@ -142,6 +158,10 @@ impl AppState {
 
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    pub fn scrapes(&self) -> &Scrapes {
+        &self.0.scrapes
     }
 
     /// The sources of metrics on the server's own resources.

@@ -25,7 +25,8 @@ use crate::config::{Config, ConfigError, FirecrawlSpec};
 use crate::firecrawl::{Firecrawl, watch};
 use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
-use crate::http::state::{AppState, Origins, ServerLoad};
+use crate::http::state::{AppState, Backends, Origins, ServerLoad};
+use crate::scrape::{PageSource, Scrapes};
 use crate::sessions::{Registry, spawn_watchers};
 use crate::store::Store;
 
@@ -77,6 +78,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         .map(|spec| start_firecrawl(spec, authorities.as_ref(), &descriptors, &tasks))
         .transpose()?;
     let (store, past) = open_store(&config, &tasks).await?;
+    let page_source = PageSource::read(&runtime.dir)?;
     let sandbox = Sandbox {
         isolation,
         runtime,
@@ -100,6 +102,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         &descriptors,
         &registry,
         firecrawl,
+        page_source,
     )?;
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let grace = config.stop_grace;
@@ -121,6 +124,7 @@ fn build_state(
     descriptors: &DescriptorWatch,
     registry: &Arc<Registry>,
     firecrawl: Option<Arc<Firecrawl>>,
+    page_source: PageSource,
 ) -> anyhow::Result<AppState> {
     let limits = connection_limits(
         config.max_connections,
@@ -137,13 +141,16 @@ fn build_state(
         },
         live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,
-        Arc::clone(registry),
+        Backends {
+            registry: Arc::clone(registry),
+            scrapes: Scrapes::new(Arc::clone(registry), page_source),
+            firecrawl,
+        },
         ServerLoad {
             connections: Connections::new(limits),
             descriptors: Arc::clone(&descriptors.counted),
             accept_paused: descriptors.pause.clone(),
         },
-        firecrawl,
     ))
 }
 

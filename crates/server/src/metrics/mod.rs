@@ -6,6 +6,7 @@ mod gauges;
 mod limits;
 mod outcomes;
 mod primitives;
+mod scrapes;
 mod teams;
 mod warm;
 
@@ -23,6 +24,7 @@ pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
 pub(crate) use self::gauges::{ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
+pub(crate) use self::scrapes::{ScrapeMetrics, ScrapeOutcome};
 pub(crate) use self::teams::TeamMetrics;
 pub(crate) use self::warm::{ColdReason, WarmMetrics};
 use crate::team::Team;
@@ -83,6 +85,7 @@ pub(crate) struct Metrics {
     teams: TeamMetrics,
     warm: WarmMetrics,
     firecrawl: FirecrawlMetrics,
+    scrapes: ScrapeMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -130,6 +133,7 @@ impl Metrics {
             teams: TeamMetrics::default(),
             warm: WarmMetrics::new(),
             firecrawl: FirecrawlMetrics::new(),
+            scrapes: ScrapeMetrics::new(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -143,6 +147,7 @@ impl Metrics {
         self.register_limits();
         self.warm.register(&mut self.registry);
         self.firecrawl.register(&mut self.registry);
+        self.scrapes.register(&mut self.registry);
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -287,6 +292,11 @@ impl Metrics {
                 drop(family.get_or_create(&[(label, value)]));
             }
         }
+    }
+
+    /// The metrics of scrapes.
+    pub fn scrapes(&self) -> &ScrapeMetrics {
+        &self.scrapes
     }
 
     pub fn session_created(&self, outcome: CreateOutcome, duration: Duration) {

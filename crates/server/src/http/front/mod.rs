@@ -3,8 +3,8 @@
 //!
 //! `pass` sends a request and returns the response, both unchanged and in parts as they arrive.
 //! `headers` has the few headers that belong to one connection only, and `relay` continues
-//! WebSockets. `scrape` reads the response of a scrape, so that a client can interact with the page
-//! afterwards: `scrape_id` finds the scrape's id in it, and `kept` is a body that was read before
+//! WebSockets. `scrape` selects the server of a scrape, and reads Firecrawl's response, so that a
+//! client can interact with the page afterwards: `scrape_id` finds the scrape's id in it, and `kept` is a body that was read before
 //! it is sent.
 
 mod headers;
@@ -16,3 +16,4 @@ mod scrape_id;
 mod send;
 
 pub(crate) use self::pass::fallback;
+pub(crate) use self::scrape::scrape;

@@ -11,9 +11,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::headers::{readdress, set_websocket, strip, take_protocol_key};
 use super::relay::relay;
-use super::scrape::{self, is_scrape};
 use super::send::{answer, send};
-use crate::config::ScrapeServer;
 use crate::firecrawl::Firecrawl;
 use crate::http::error::ApiError;
 use crate::http::extract::admit;
@@ -37,17 +35,11 @@ pub(crate) async fn fallback(
     if [Method::CONNECT, Method::TRACE].contains(request.method()) {
         return Err(ApiError::WrongMethod);
     }
-    if is_scrape(&request) {
-        if firecrawl.scrape() == ScrapeServer::Own {
-            return Err(unknown_path(request.uri()));
-        }
-        return scrape::forward(&state, &firecrawl, request).await;
-    }
     pass(&state, &firecrawl, request).await
 }
 
 /// Sends a request to Firecrawl, and returns its response.
-async fn pass(
+pub(super) async fn pass(
     state: &AppState,
     firecrawl: &Arc<Firecrawl>,
     request: Request,

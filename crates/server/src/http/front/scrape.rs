@@ -2,25 +2,31 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hearth_budget::Reservation;
+use hearth_contract::{Format, ScrapeRequest};
 use http_body_util::BodyExt;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::headers::{readdress, strip};
 use super::kept::Kept;
+use super::pass::pass;
 use super::scrape_id::{ScrapeId, scrape_id};
 use super::send::{answer, send};
+use crate::config::ScrapeServer;
 use crate::firecrawl::Firecrawl;
 use crate::http::error::ApiError;
-use crate::http::extract::KeptRequest;
+use crate::http::extract::{ApiRequest, KeptRequest};
+use crate::http::handlers;
+use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::outgoing::Received;
 use crate::team::Team;
@@ -32,26 +38,52 @@ const MAX_READ_BYTES: usize = 32 << 20;
 /// The size above which a response is searched on another thread.
 const MAX_INLINE_BYTES: usize = 64 << 10;
 
-/// Returns true for a request for a scrape whose body can be read.
-pub(super) fn is_scrape(request: &Request) -> bool {
-    request.method() == Method::POST
-        && !request.headers().contains_key(CONTENT_ENCODING)
-        && request.uri().path().trim_end_matches('/') == "/v2/scrape"
+/// Answers a request for a scrape, or sends it to Firecrawl.
+pub(crate) async fn scrape(
+    State(state): State<AppState>,
+    Extension(peer): Extension<Arc<Peer>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let firecrawl = state.firecrawl().cloned();
+    let firecrawl = firecrawl.filter(|firecrawl| firecrawl.scrape() != ScrapeServer::Own);
+    let Some(firecrawl) = firecrawl else {
+        let request = ApiRequest::from_request(request, &state).await?;
+        return handlers::scrape::scrape(State(state), Extension(peer), request).await;
+    };
+    if request.headers().contains_key(CONTENT_ENCODING) {
+        return pass(&state, &firecrawl, request).await;
+    }
+    let kept = KeptRequest::from_request(request, &state).await?;
+    if firecrawl.scrape() == ScrapeServer::Auto && needs_this_server(&kept.body) {
+        let KeptRequest { team, body, .. } = kept;
+        let request = ApiRequest { team, body };
+        return handlers::scrape::scrape(State(state), Extension(peer), request).await;
+    }
+    forward(&state, &firecrawl, kept).await
+}
+
+/// Returns true if the default setup of Firecrawl rejects a scrape, and this server does not.
+fn needs_this_server(body: &hearth_contract::Body) -> bool {
+    ScrapeRequest::parse(body).is_ok_and(|request| {
+        let is_screenshot = |format: &Format| matches!(format, Format::Screenshot { .. });
+        !request.actions.is_empty()
+            || request.profile.is_some()
+            || request.formats.iter().any(is_screenshot)
+    })
 }
 
 /// Sends a scrape to Firecrawl, remembers its page, and returns the response.
-pub(super) async fn forward(
+async fn forward(
     state: &AppState,
-    firecrawl: &Arc<Firecrawl>,
-    request: Request,
+    firecrawl: &Firecrawl,
+    request: KeptRequest,
 ) -> Result<Response, ApiError> {
-    let kept = KeptRequest::from_request(request, state).await?;
     let KeptRequest {
         team,
         mut parts,
         bytes,
         ..
-    } = kept;
+    } = request;
     readdress(&mut parts, firecrawl.connector().server());
     parts.headers.remove(TRANSFER_ENCODING);
     parts
