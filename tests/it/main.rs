@@ -45,6 +45,7 @@ mod recovery;
 mod reload;
 mod restart;
 mod scrape;
+mod scrape_interact;
 mod settings;
 mod soak;
 mod tidy;

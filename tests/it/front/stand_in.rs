@@ -305,7 +305,7 @@ fn broken(shared: &Arc<Shared>) -> Response<Body> {
 }
 
 /// Answers a scrape. The last part of its `url` selects the kind: `plain`, `no-id` (without
-/// `scrapeId`), `large` (33 MiB, without `scrapeId`), `fails`.
+/// `scrapeId`), `medium` and `large` (20 and 33 MiB, without `scrapeId`), `fails`.
 async fn scrape(request: Request<Incoming>) -> Response<Body> {
     let body = request.into_body().collect().await.expect("a body");
     let body: Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
@@ -322,7 +322,8 @@ async fn scrape(request: Request<Incoming>) -> Response<Body> {
     match url.rsplit('/').next().unwrap_or_default() {
         "plain" => metadata["scrapeId"] = SCRAPE_ID.into(),
         "no-id" => {}
-        "large" => return large(),
+        "medium" => return long(MEDIUM_BYTES),
+        "large" => return long(LARGE_BYTES),
         _ => {
             let error = json!({"success": false, "code": "SCRAPE_SITE_ERROR", "error": "no"});
             return json_response(StatusCode::INTERNAL_SERVER_ERROR, &error);
@@ -332,13 +333,14 @@ async fn scrape(request: Request<Incoming>) -> Response<Body> {
     json_response(StatusCode::OK, &json!({"success": true, "data": data}))
 }
 
-/// The size of the text in the response of a large scrape.
+/// The sizes of the texts in the responses of long scrapes.
+const MEDIUM_BYTES: usize = 20 << 20;
 pub const LARGE_BYTES: usize = 33 << 20;
 
-fn large() -> Response<Body> {
+fn long(size: usize) -> Response<Body> {
     let part = |text: &'static str| Ok(Frame::data(Bytes::from_static(text.as_bytes())));
     let start = stream::once(async move { part("{\"success\":true,\"data\":{\"markdown\":\"") });
-    let text = stream::unfold(LARGE_BYTES, async |left| {
+    let text = stream::unfold(size, async |left| {
         let size = left.min(PART_BYTES);
         (size > 0).then(|| (Ok(Frame::data(Bytes::from(vec![b'x'; size]))), left - size))
     });

@@ -22,6 +22,7 @@ mod parse;
 mod paths;
 mod profiles;
 mod retention;
+mod scrape;
 mod server_limits;
 mod settings;
 mod sites;

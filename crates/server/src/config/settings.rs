@@ -26,6 +26,7 @@ use super::paths::{
 };
 use super::profiles::ProfileSettings;
 use super::retention::Retention;
+use super::scrape::ScrapeSettings;
 use super::server_limits::ServerLimits;
 use super::text::{parse_trimmed, parse_user_agent};
 use super::values::SettingValues;
@@ -151,6 +152,9 @@ pub(crate) struct Config {
 
     #[command(flatten)]
     pub retention: Retention,
+
+    #[command(flatten)]
+    pub scrape: ScrapeSettings,
 
     #[command(flatten)]
     pub profiles: ProfileSettings,

@@ -10,6 +10,7 @@ pub(crate) mod assets;
 pub(crate) mod auth;
 pub(crate) mod connections;
 pub(crate) mod error;
+pub(crate) mod execution;
 pub(crate) mod extract;
 mod front;
 pub(crate) mod handlers;

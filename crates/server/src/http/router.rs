@@ -12,7 +12,7 @@ use crate::http::error::ApiError;
 use crate::http::front;
 use crate::http::handlers::{
     cdp, create_session, delete_session, execute, health, list_sessions, live_view, metrics,
-    openapi, operator, probes, profiles, show_session,
+    openapi, operator, probes, profiles, scrape_interact, show_session,
 };
 use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::paths::PREFIXES;
@@ -104,9 +104,12 @@ fn api_routes(prefix: &str) -> Router<AppState> {
 
 /// Scrapes, which have one prefix. Another Firecrawl server can answer them.
 fn scrape_routes() -> Router<AppState> {
+    let interact = || post(scrape_interact::interact).delete(scrape_interact::stop);
     Router::new()
         .route("/v2/scrape", post(front::scrape))
         .route("/v2/scrape/", post(front::scrape))
+        .route("/v2/scrape/{jobId}/interact", interact())
+        .route("/v2/scrape/{jobId}/interact/", interact())
 }
 
 /// Returns the router of the internal listener, which kernels and the agent-browser daemon use to

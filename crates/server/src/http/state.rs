@@ -45,7 +45,7 @@ struct Shared {
     isolation: IsolationLevel,
     started_at: Timestamp,
     registry: Arc<Registry>,
-    scrapes: Scrapes,
+    scrapes: Arc<Scrapes>,
     load: ServerLoad,
     log_limits: LogLimits,
     large_bodies: FairQueue,
@@ -68,7 +68,7 @@ pub(crate) struct Origins {
 #[derive(Debug)]
 pub(crate) struct Backends {
     pub registry: Arc<Registry>,
-    pub scrapes: Scrapes,
+    pub scrapes: Arc<Scrapes>,
     /// The server that gets requests without a route.
     pub firecrawl: Option<Arc<Firecrawl>>,
 }
@@ -160,7 +160,7 @@ impl AppState {
         &self.0.registry
     }
 
-    pub fn scrapes(&self) -> &Scrapes {
+    pub fn scrapes(&self) -> &Arc<Scrapes> {
         &self.0.scrapes
     }
 
@@ -236,10 +236,12 @@ impl AppState {
     }
 
     /// Finds a session of the team. Clients expect different errors for an unknown id and for a
-    /// session of another team.
+    /// session of another team. An unlisted session is not the team's yet.
     pub fn team_session(&self, id: &str, team: &Team) -> Result<SessionEntry, ApiError> {
         let session = self.session(id)?;
-        if session.team() == team {
+        if !session.is_listed() {
+            Err(ApiError::SessionNotFound)
+        } else if session.team() == team {
             Ok(session)
         } else {
             Err(ApiError::Forbidden)

@@ -95,14 +95,20 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     )
     .await?;
     let local_host = listeners.public.local_addr()?.to_string();
+    let scrapes = Scrapes::new(
+        Arc::clone(&registry),
+        store.clone(),
+        page_source,
+        config.scrape.keep,
+    );
     let state = build_state(
         &config,
         keys,
         local_host,
         &descriptors,
         &registry,
+        scrapes,
         firecrawl,
-        page_source,
     )?;
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let grace = config.stop_grace;
@@ -123,8 +129,8 @@ fn build_state(
     local_host: String,
     descriptors: &DescriptorWatch,
     registry: &Arc<Registry>,
+    scrapes: Arc<Scrapes>,
     firecrawl: Option<Arc<Firecrawl>>,
-    page_source: PageSource,
 ) -> anyhow::Result<AppState> {
     let limits = connection_limits(
         config.max_connections,
@@ -143,7 +149,7 @@ fn build_state(
         config.isolation.level,
         Backends {
             registry: Arc::clone(registry),
-            scrapes: Scrapes::new(Arc::clone(registry), page_source),
+            scrapes,
             firecrawl,
         },
         ServerLoad {

@@ -1,5 +1,6 @@
 //! A body whose first part was read before it is sent.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,18 +10,23 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::outgoing::{ReceiveError, Received};
 
-/// A body: a part in memory, and the rest of a response, if it was not read completely.
+/// A body: parts in memory, and the rest of a response, if it was not read completely.
 pub(super) struct Kept {
-    first: Option<Bytes>,
+    parts: VecDeque<Bytes>,
     rest: Option<Received>,
-    /// Accounts for the first part.
+    /// Accounts for the parts.
     _reserved: Reservation,
 }
 
 impl Kept {
-    pub fn new(first: Bytes, rest: Option<Received>, reserved: Reservation) -> Kept {
+    pub fn new(
+        parts: impl IntoIterator<Item = Bytes>,
+        rest: Option<Received>,
+        reserved: Reservation,
+    ) -> Kept {
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
         Kept {
-            first: (!first.is_empty()).then_some(first),
+            parts: parts.collect(),
             rest,
             _reserved: reserved,
         }
@@ -35,8 +41,8 @@ impl Body for Kept {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
+        if let Some(part) = self.parts.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(part))));
         }
         match &mut self.rest {
             Some(rest) => Pin::new(rest).poll_frame(cx),
@@ -45,11 +51,11 @@ impl Body for Kept {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        self.parts.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let first = self.first.as_ref().map_or(0, Bytes::len) as u64;
+        let first = self.parts.iter().map(|part| part.len() as u64).sum::<u64>();
         let rest = match &self.rest {
             Some(rest) => rest.size_hint(),
             None => SizeHint::with_exact(0),

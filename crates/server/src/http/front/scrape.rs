@@ -11,7 +11,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hearth_budget::Reservation;
-use hearth_contract::{Format, ScrapeRequest};
+use hearth_contract::{Format, ScrapeContext, ScrapeRequest};
 use http_body_util::BodyExt;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::headers::{readdress, strip};
 use super::kept::Kept;
 use super::pass::pass;
-use super::scrape_id::{ScrapeId, scrape_id};
+use super::scrape_id::{Change, ScrapeId, scrape_id};
 use super::send::{answer, send};
 use crate::config::ScrapeServer;
 use crate::firecrawl::Firecrawl;
@@ -37,6 +37,9 @@ const MAX_READ_BYTES: usize = 32 << 20;
 
 /// The size above which a response is searched on another thread.
 const MAX_INLINE_BYTES: usize = 64 << 10;
+
+/// The maximum size of a request whose page is remembered. Contexts are smaller.
+const MAX_REMEMBERED_BYTES: usize = 256 << 10;
 
 /// Answers a request for a scrape, or sends it to Firecrawl.
 pub(crate) async fn scrape(
@@ -103,23 +106,23 @@ async fn forward(
     let mut reserved = state.buffers().empty();
     let (first, is_whole) = read(&mut body, &mut reserved).await?;
     if !is_whole {
-        let body = Kept::new(first, Some(body), reserved);
+        let body = Kept::new([first], Some(body), reserved);
         return Ok(Response::from_parts(parts, Body::new(body)));
     }
-    let mut first = first;
-    if let Some(found) = search(state, &team, first.clone()).await? {
-        if let Some(rewritten) = found.rewritten {
-            first = Bytes::from(rewritten);
+    let mut pieces = vec![first.clone()];
+    if let Some(ScrapeId { id, change }) = search(state, &team, first.clone()).await? {
+        if let Some(Change { range, text }) = change {
+            let length = first.len() - range.len() + text.len();
             parts
                 .headers
-                .insert(CONTENT_LENGTH, HeaderValue::from(first.len()));
+                .insert(CONTENT_LENGTH, HeaderValue::from(length));
+            let (before, after) = (first.slice(..range.start), first.slice(range.end..));
+            pieces = vec![before, text.into(), after];
         }
-        remember(state, &team, found.id, &bytes);
+        remember(state, &team, id, &bytes).await;
     }
-    Ok(Response::from_parts(
-        parts,
-        Body::new(Kept::new(first, None, reserved)),
-    ))
+    let body = Kept::new(pieces, None, reserved);
+    Ok(Response::from_parts(parts, Body::new(body)))
 }
 
 /// Returns true for a response that can contain the id of a scrape, and is small enough.
@@ -171,7 +174,14 @@ async fn search(
         .map_err(|error| ApiError::Internal(error.to_string()))
 }
 
-/// Remembers the page of a scrape, so that its client can interact with it.
-fn remember(_: &AppState, team: &Team, id: Uuid, request: &[u8]) {
-    tracing::debug!(%team, %id, bytes = request.len(), "scrape learned");
+/// Remembers the page of a scrape, so that its team can interact with it.
+async fn remember(state: &AppState, team: &Team, id: Uuid, request: &[u8]) {
+    if request.len() > MAX_REMEMBERED_BYTES {
+        return;
+    }
+    let request = serde_json::from_slice(request).ok();
+    let context = request.as_ref().and_then(ScrapeContext::from_request_json);
+    if let Some(context) = context {
+        state.scrapes().remember(id, team, &context).await;
+    }
 }

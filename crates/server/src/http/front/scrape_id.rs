@@ -2,6 +2,8 @@
 //!
 //! Everything else keeps its bytes: the response is not parsed into values and written again.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -34,8 +36,15 @@ fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>,
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ScrapeId {
     pub id: Uuid,
-    /// The response with the id, if it had none.
-    pub rewritten: Option<Vec<u8>>,
+    /// The change that adds the id to a response without one.
+    pub change: Option<Change>,
+}
+
+/// A part of a response, and the text that replaces it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub range: Range<usize>,
+    pub text: String,
 }
 
 /// Returns the id of a scrape that succeeded. Uses `fresh` if the response has no id that is a
@@ -47,7 +56,7 @@ pub(super) fn scrape_id(response: &[u8], fresh: Uuid) -> Option<ScrapeId> {
     }
     let data: Data = serde_json::from_str(answer.data.get()).ok()?;
     let member = format!("\"scrapeId\":\"{fresh}\"");
-    let rewritten = match data.metadata {
+    let change = match data.metadata {
         None => append(response, answer.data, &format!("\"metadata\":{{{member}}}")),
         Some(metadata) if is_object(metadata) => {
             let found: Metadata = serde_json::from_str(metadata.get()).ok()?;
@@ -55,10 +64,7 @@ pub(super) fn scrape_id(response: &[u8], fresh: Uuid) -> Option<ScrapeId> {
                 None => append(response, metadata, &member),
                 Some(text) => match parse_id(text) {
                     Some(id) => {
-                        return Some(ScrapeId {
-                            id,
-                            rewritten: None,
-                        });
+                        return Some(ScrapeId { id, change: None });
                     }
                     None => replace(response, text, &format!("\"{fresh}\"")),
                 },
@@ -68,7 +74,7 @@ pub(super) fn scrape_id(response: &[u8], fresh: Uuid) -> Option<ScrapeId> {
     };
     Some(ScrapeId {
         id: fresh,
-        rewritten: Some(rewritten),
+        change: Some(change),
     })
 }
 
@@ -81,27 +87,24 @@ fn is_object(value: &RawValue) -> bool {
     value.get().starts_with('{')
 }
 
-/// Returns the response with another member at the end of an object.
-fn append(response: &[u8], object: &RawValue, member: &str) -> Vec<u8> {
+/// Adds a member to the end of an object.
+fn append(response: &[u8], object: &RawValue, member: &str) -> Change {
     let end = offset(response, object) + object.get().len() - 1;
     let inner = object.get()[1..].trim_end_matches('}');
     let comma = if inner.trim().is_empty() { "" } else { "," };
-    splice(response, end..end, &format!("{comma}{member}"))
+    Change {
+        range: end..end,
+        text: format!("{comma}{member}"),
+    }
 }
 
-/// Returns the response with another value in the place of one.
-fn replace(response: &[u8], value: &RawValue, text: &str) -> Vec<u8> {
+/// Replaces a value.
+fn replace(response: &[u8], value: &RawValue, text: &str) -> Change {
     let start = offset(response, value);
-    splice(response, start..start + value.get().len(), text)
-}
-
-fn splice(response: &[u8], range: std::ops::Range<usize>, text: &str) -> Vec<u8> {
-    [
-        &response[..range.start],
-        text.as_bytes(),
-        &response[range.end..],
-    ]
-    .concat()
+    Change {
+        range: start..start + value.get().len(),
+        text: text.to_owned(),
+    }
 }
 
 /// Returns the position of a value that borrows from the response.
@@ -118,8 +121,12 @@ mod tests {
 
     fn found(response: &str) -> Option<(String, Option<String>)> {
         let found = scrape_id(response.as_bytes(), FRESH)?;
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        Some((found.id.to_string(), found.rewritten.map(text)))
+        let changed = |Change { range, text }: Change| {
+            let mut changed = response.to_owned();
+            changed.replace_range(range, &text);
+            changed
+        };
+        Some((found.id.to_string(), found.change.map(changed)))
     }
 
     #[test]
