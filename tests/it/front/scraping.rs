@@ -83,8 +83,8 @@ async fn a_failed_scrape_passes() {
     server.stop().await;
 }
 
-/// Sends scrapes, and asserts which of them Firecrawl gets. Each has the path of a page of the site,
-/// options, and the expected answer: true for this server.
+/// Sends scrapes, and asserts which of them Firecrawl gets. Each has options, and true if this
+/// server answers.
 async fn assert_served(api: &Api, site: &Site, firecrawl: &Firecrawl, cases: &[(Value, bool)]) {
     for (options, is_own) in cases {
         let before = firecrawl.seen().len();
