@@ -115,11 +115,14 @@ const checks = {
   // those of Hearth.
   async front() {
     const host = new URL(origin).host;
-    for (const path of ['/v2/scrape', '/v1/crawl/1', '/', '/v2/browsers', '/health']) {
+    for (const path of ['/v2/scrape/1', '/v1/crawl/1', '/', '/v2/browsers', '/health']) {
       assert.equal(await (await fetch(origin + path)).text(), `mock ${path} ${host} http`);
     }
-    const large = await fetch(`${origin}/v2/scrape`, { method: 'POST', body: Buffer.alloc(12_000_000) });
+    const large = await fetch(`${origin}/v2/crawl`, { method: 'POST', body: Buffer.alloc(12_000_000) });
     assert.equal(large.status, 200);
+    // Hearth passes a scrape on.
+    const scrape = await api('/v2/scrape', { method: 'POST', body: JSON.stringify({ url: 'https://example.com' }) });
+    assert.match(await scrape.text(), /^mock \/v2\/scrape /);
     for (const path of ['/v2/browser', '/v2/interact']) {
       assert.equal((await (await api(path)).json()).success, true);
     }

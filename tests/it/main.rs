@@ -30,6 +30,7 @@ mod execution_kernels;
 mod execution_node;
 mod execution_python;
 mod execution_shared;
+mod front;
 mod lifetime;
 mod limits;
 mod live_http;

@@ -37,6 +37,11 @@ impl ErrorBody {
         &self.error
     }
 
+    /// Reports that the Firecrawl server for which this one is the front gave no answer.
+    pub fn firecrawl_unavailable(reason: &str) -> Self {
+        Self::new(format!("Firecrawl did not answer this request: {reason}."))
+    }
+
     /// Reports that the `Authorization` header is missing or has a scheme other than `Bearer`.
     pub fn unauthorized() -> Self {
         Self::new("Unauthorized")

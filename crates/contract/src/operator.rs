@@ -81,6 +81,10 @@ pub struct ReadinessResponse {
     pub ready: bool,
     /// One sentence for each problem.
     pub reasons: Vec<String>,
+    /// Set if Firecrawl was reached when it was last needed or probed. Absent without a Firecrawl
+    /// server. Sessions do not need it, so it does not change `ready`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firecrawl: Option<bool>,
 }
 
 impl ReadinessResponse {
@@ -89,6 +93,7 @@ impl ReadinessResponse {
         ReadinessResponse {
             ready: reasons.is_empty(),
             reasons: reasons.iter().map(NotReady::sentence).collect(),
+            firecrawl: None,
         }
     }
 }

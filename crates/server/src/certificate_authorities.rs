@@ -9,6 +9,14 @@ use thiserror::Error;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
+/// The places of a file with the machine's authorities: Debian and Alpine, Fedora, SUSE, others.
+pub(crate) const MACHINE_FILES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 /// The length of the lines of base64 (RFC 7468, section 2).
 const LINE_BYTES: usize = 64;
 
@@ -53,6 +61,11 @@ impl CertificateAuthorities {
     /// Returns the number of certificates.
     pub fn len(&self) -> usize {
         self.certificates.len()
+    }
+
+    /// Returns the certificates in DER format.
+    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates.iter().map(Vec::as_slice)
     }
 
     /// Returns the certificates in PEM format.

@@ -11,6 +11,8 @@
 //! - Lists of profiles wait until they are read (`http/handlers/profiles.rs`). Without this queue
 //!   they would wait for the connection of the store, and new sessions behind them.
 //!
+//! Requests to a Firecrawl server wait for a connection (`firecrawl/server.rs`).
+//!
 //! Other queues do not need it. Executions wait in their session, which belongs to one team
 //! (`sessions/kernel_slots.rs`). The creation of a session is rejected at once if there is no
 //! capacity (`sessions/create.rs`).
@@ -66,6 +68,11 @@ impl FairQueue {
         let _front = queue.front.acquire().await.map_err(|_| full)?;
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         turn.map_err(|_| full)
+    }
+
+    /// Returns the number of turns that nobody has.
+    pub fn free(&self) -> usize {
+        self.turns.available_permits()
     }
 
     fn queue_of(&self, team: &Team) -> Arc<TeamQueue> {

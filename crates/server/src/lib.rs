@@ -6,6 +6,9 @@
 //! sessions, `store` keeps records across restarts, `backup` copies both, and `live_view` shows a
 //! session's current tab to people.
 //!
+//! `firecrawl` is the Firecrawl server for which this one is the front, and `outgoing` sends
+//! requests to other servers.
+//!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
 //! and stops the server. `capacity` calculates the default session limit, and
 //! `certificate_authorities` parses `HEARTH_CA_FILE`. `countries` has time zones and languages.
@@ -27,11 +30,13 @@ mod countries;
 mod embedded;
 mod ending;
 mod fair_queue;
+mod firecrawl;
 mod http;
 mod lifecycle;
 mod live_view;
 mod metrics;
 mod operator;
+mod outgoing;
 mod page_driver;
 mod profiles;
 mod request_rate;

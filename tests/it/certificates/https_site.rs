@@ -46,9 +46,15 @@ impl Authority {
 
     /// Starts a website whose certificate this authority has signed.
     pub fn site(&self) -> HttpsSite {
+        self.certificate();
+        self.serve("site")
+    }
+
+    /// Creates a certificate that this authority has signed. Returns its file and that of its key.
+    pub fn certificate(&self) -> (PathBuf, PathBuf) {
         let signed_by = ["-CA", "ca.pem", "-CAkey", "ca.key"];
         self.create("site", "CN=site", &["CA:FALSE"], &signed_by);
-        self.serve("site")
+        (self.path("site.pem"), self.path("site.key"))
     }
 
     /// Starts a website whose certificate nobody else has signed.

@@ -33,6 +33,15 @@ fn axum_is_used_only_in_http() {
 }
 
 #[test]
+fn tls_is_used_only_for_outgoing_requests() {
+    assert_only_in(
+        "tokio_rustls is used only in crates/server/src/outgoing",
+        &["tokio_rustls"],
+        |path| path.starts_with("crates/server/src/outgoing/"),
+    );
+}
+
+#[test]
 fn sqlx_is_used_only_in_the_store() {
     assert_only_in(
         "sqlx is used only in crates/server/src/store",

@@ -17,7 +17,9 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["live_view", "operator", "profiles", "sandbox"],
     &["store"],
     &["telemetry"],
+    &["firecrawl"],
     &["config"],
+    &["outgoing"],
     &[
         "api_keys",
         "capacity",

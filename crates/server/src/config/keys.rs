@@ -148,14 +148,14 @@ impl KeySettings {
     }
 }
 
-fn trimmed(value: Option<&String>) -> Option<&str> {
+pub(super) fn trimmed(value: Option<&String>) -> Option<&str> {
     value
         .map(|text| text.trim())
         .filter(|text| !text.is_empty())
 }
 
 /// Reads a file with keys. Turns an error into that of its setting.
-fn read_file(
+pub(super) fn read_file(
     open: OpenFile<'_>,
     path: &Path,
     bad: impl Fn(String) -> ConfigError,

@@ -14,6 +14,7 @@ mod destinations;
 mod egress;
 mod env_file;
 mod error;
+mod firecrawl;
 mod isolation;
 mod keys;
 mod limits;
@@ -37,6 +38,7 @@ pub(crate) use self::data_dir::DataDir;
 pub(crate) use self::describe::{Described, describe};
 pub(crate) use self::env_file::EnvFile;
 pub(crate) use self::error::ConfigError;
+pub(crate) use self::firecrawl::{FirecrawlSpec, ScrapeServer};
 pub(crate) use self::isolation::IsolationLevel;
 #[cfg(test)]
 pub(crate) use self::limits::tests::LIMITS as ZERO_LIMITS;

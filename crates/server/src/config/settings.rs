@@ -16,6 +16,7 @@ use super::blocking::BlockingSettings;
 use super::certificates::CertificateSettings;
 use super::egress::EgressSettings;
 use super::error::ConfigError;
+use super::firecrawl::FirecrawlSettings;
 use super::isolation::IsolationSettings;
 use super::keys::{KeySettings, OpenFile};
 use super::limits::Limits;
@@ -145,6 +146,9 @@ pub(crate) struct Config {
     pub certificates: CertificateSettings,
 
     #[command(flatten)]
+    pub firecrawl: FirecrawlSettings,
+
+    #[command(flatten)]
     pub limits: Limits,
 
     #[command(flatten)]
@@ -176,6 +180,7 @@ impl Config {
         self.runtime_dir()?;
         self.certificates.read(&|path| File::open(path))?;
         self.blocking.read(&|path| File::open(path))?;
+        self.firecrawl.read(&|path| File::open(path))?;
         self.isolation.check_listen(self.listen)?;
         self.isolation.uids().map(drop)
     }

@@ -25,11 +25,12 @@ const OTHER_NAMES: [(&str, &str); 5] = [
 ];
 
 /// Values of settings without a default.
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 10] = [
     ("api-keys", "name:key"),
     ("public-url", "https://hearth.example"),
     ("cors-origins", "https://app.example"),
     ("user-agent", "Example/1.0"),
+    ("firecrawl-url", "http://127.0.0.1:3002"),
     ("egress", "filtered"),
     ("egress-allow", "localhost:3000"),
     ("egress-proxy", "http://proxy.example:3128"),

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::fair_queue::TeamQueueFull;
+use crate::firecrawl::FirecrawlError;
 use crate::profiles::ProfileError;
 use crate::request_rate::RateExceeded;
 use crate::scrape::{InteractError, ScrapeError};
@@ -128,6 +129,8 @@ pub(crate) enum ApiError {
     UpgradeRequired,
     /// The path of a live view accepts only WebSocket upgrades.
     LiveViewUpgradeRequired,
+    /// Firecrawl did not answer a request that is passed on to it.
+    FirecrawlUnavailable(String),
     /// A bug in the server.
     Internal(String),
 }
@@ -183,6 +186,7 @@ impl ApiError {
             | ApiError::BrowserUnreachable(_)
             | ApiError::BrowserCrashed
             | ApiError::ExecutionUnavailable(_)
+            | ApiError::FirecrawlUnavailable(_)
             | ApiError::PageTooSlow
             | ApiError::Overloaded
             | ApiError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
@@ -200,6 +204,7 @@ impl ApiError {
             | ApiError::StoreUnavailable(_)
             | ApiError::StoreUnusable(_)
             | ApiError::ProfileBusy(_)
+            | ApiError::FirecrawlUnavailable(_)
             | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
             ApiError::SessionBusy(_)
             | ApiError::QueueFull(_)
@@ -268,6 +273,7 @@ impl ApiError {
             ApiError::WrongMethod => ErrorBody::wrong_method(),
             ApiError::UpgradeRequired => ErrorBody::upgrade_required(),
             ApiError::LiveViewUpgradeRequired => ErrorBody::live_view_upgrade_required(),
+            ApiError::FirecrawlUnavailable(reason) => ErrorBody::firecrawl_unavailable(&reason),
             ApiError::Internal(_) => ErrorBody::internal(),
         }
     }
@@ -297,6 +303,9 @@ impl ApiError {
             }
             ApiError::BrowserUnavailable(reason) => {
                 tracing::warn!(%reason, "browser launch failed");
+            }
+            ApiError::FirecrawlUnavailable(reason) => {
+                tracing::warn!(reason, "firecrawl request failed");
             }
             ApiError::Internal(reason) => {
                 tracing::error!(%reason, "request failed: internal error");
@@ -338,6 +347,15 @@ impl From<SessionError> for ApiError {
             SessionError::BrowserUnreachable(reason) => ApiError::BrowserUnreachable(reason),
             SessionError::BrowserCrashed => ApiError::BrowserCrashed,
             SessionError::Internal(reason) => ApiError::Internal(reason),
+        }
+    }
+}
+
+impl From<FirecrawlError> for ApiError {
+    fn from(error: FirecrawlError) -> ApiError {
+        match error {
+            FirecrawlError::TeamQueueFull(full) => ApiError::TeamQueueFull(full),
+            error => ApiError::FirecrawlUnavailable(error.to_string()),
         }
     }
 }

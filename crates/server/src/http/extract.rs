@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
@@ -124,6 +124,24 @@ impl FromRequest<AppState> for ApiRequest {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<ApiRequest, ApiError> {
+        let KeptRequest { team, body, .. } = KeptRequest::from_request(request, state).await?;
+        Ok(ApiRequest { team, body })
+    }
+}
+
+/// An authenticated request with a JSON body, whose bytes are kept.
+pub(crate) struct KeptRequest {
+    pub team: Team,
+    pub body: RequestBody,
+    pub parts: Parts,
+    /// The body as it was received, which stays accounted for.
+    pub bytes: Bytes,
+}
+
+impl FromRequest<AppState> for KeptRequest {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<KeptRequest, ApiError> {
         let (parts, body) = request.into_parts();
         // A request counts once, although the key of a large one is checked several times.
         let admitted = OnceLock::new();
@@ -137,19 +155,25 @@ impl FromRequest<AppState> for ApiRequest {
         let mut buffer = BodyBuffer::new(state.buffers(), state.limits());
         let result = buffer.read(&parts.headers, body, &authenticate).await;
         result?;
+        let buffer = Arc::new(buffer);
         let turn = async || {
             let team = authenticate()?;
             state.turn(state.large_bodies(), &team).await
         };
-        let body = parse_body(&parts, buffer, turn).await?;
+        let body = parse_body(&parts, Arc::clone(&buffer), turn).await?;
         let team = authenticate()?;
-        Ok(ApiRequest { team, body })
+        Ok(KeptRequest {
+            team,
+            body,
+            parts,
+            bytes: Bytes::from_owner(KeptBytes(buffer)),
+        })
     }
 }
 
 /// Checks the key of a request, counts the request towards the key's rate, and returns the team.
 /// Without keys, all clients are one team.
-fn admit(parts: &Parts, state: &AppState) -> Result<Team, ApiError> {
+pub(crate) fn admit(parts: &Parts, state: &AppState) -> Result<Team, ApiError> {
     let keys = state.keys();
     let key = auth::authenticate(&keys, &parts.headers)?;
     keep_connection(parts);
@@ -186,6 +210,15 @@ struct BodyBuffer {
     reserved: Reservation,
     received: usize,
     limits: ServerLimits,
+}
+
+/// The bytes of a body, with the buffer that accounts for them.
+struct KeptBytes(Arc<BodyBuffer>);
+
+impl AsRef<[u8]> for KeptBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.bytes
+    }
 }
 
 impl BodyBuffer {
@@ -265,7 +298,7 @@ impl BodyBuffer {
 /// long.
 async fn parse_body(
     parts: &Parts,
-    buffer: BodyBuffer,
+    buffer: Arc<BodyBuffer>,
     turn: impl AsyncFnOnce() -> Result<OwnedSemaphorePermit, ApiError>,
 ) -> Result<RequestBody, ApiError> {
     if parts.method == Method::GET || buffer.bytes.is_empty() {

@@ -3,7 +3,8 @@
 //!
 //! A request passes through `router`, `middleware`, `extract` and one of the `handlers`. Handlers
 //! use `state` to reach the rest of the server, `links` to build URLs, and `error` for every
-//! failure. WebSocket handlers pass their connection on to `ws`.
+//! failure. WebSocket handlers pass their connection on to `ws`. `front` sends requests without a
+//! route to a Firecrawl server.
 
 pub(crate) mod assets;
 pub(crate) mod auth;
@@ -11,10 +12,12 @@ pub(crate) mod connections;
 pub(crate) mod error;
 pub(crate) mod execution;
 pub(crate) mod extract;
+mod front;
 pub(crate) mod handlers;
 pub(crate) mod links;
 pub(crate) mod middleware;
 pub(crate) mod origin;
+mod paths;
 mod peer;
 pub(crate) mod router;
 pub(crate) mod serve;

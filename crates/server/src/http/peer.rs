@@ -96,6 +96,11 @@ impl Peer {
         self.is_metered.store(true, Ordering::Relaxed);
     }
 
+    /// Records that the connection becomes a tunnel, whose bytes are not kept.
+    pub fn tunnel(&self) {
+        self.phase.store(UPGRADED, Ordering::Relaxed);
+    }
+
     /// Returns the reservation of the message that is now complete.
     pub fn take_message(&self) -> Option<Reservation> {
         self.lock().as_mut().map(Reservation::take)

@@ -1,7 +1,6 @@
 //! The routes of both listeners.
 
 use axum::Router;
-use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
@@ -10,18 +9,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::http::error::ApiError;
+use crate::http::front;
 use crate::http::handlers::{
     cdp, concurrency, create_session, delete_session, execute, health, list_sessions, live_view,
-    metrics, openapi, operator, probes, profiles, scrape, scrape_interact, show_session,
+    metrics, openapi, operator, probes, profiles, scrape_interact, show_session,
 };
 use crate::http::middleware::{cors, host_guard, request_log};
+use crate::http::paths::PREFIXES;
 use crate::http::state::AppState;
-
-/// Two names for the same API: SDKs and the CLI use `browser`, the API reference says `interact`.
-const PREFIXES: [&str; 2] = ["/v2/browser", "/v2/interact"];
-
-/// The beginnings of the paths of Firecrawl's API.
-const API_PREFIXES: [&str; 3] = ["/v0/", "/v1/", "/v2/"];
 
 /// Returns the router of the public listener.
 pub(crate) fn public(state: AppState) -> Router {
@@ -33,7 +28,7 @@ pub(crate) fn public(state: AppState) -> Router {
         router = router.merge(api_routes(prefix));
     }
     router
-        .fallback(unknown_path)
+        .fallback(front::fallback)
         .method_not_allowed_fallback(async || ApiError::WrongMethod)
         .layer(from_fn_with_state(
             state.clone(),
@@ -48,22 +43,6 @@ pub(crate) fn public(state: AppState) -> Router {
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(map_request(request_log::remove_invalid_id))
         .with_state(state)
-}
-
-/// Answers a path without a route.
-async fn unknown_path(uri: Uri) -> ApiError {
-    let path = uri.path();
-    let is_below = |prefix: &&str| {
-        let rest = path.strip_prefix(*prefix);
-        rest.is_some_and(|rest| rest.starts_with('/'))
-    };
-    if PREFIXES.iter().any(is_below) {
-        ApiError::UnknownPathBelow
-    } else if API_PREFIXES.iter().any(|prefix| path.starts_with(prefix)) {
-        ApiError::UnknownApiPath
-    } else {
-        ApiError::UnknownPath
-    }
 }
 
 /// The operator page, probes, metrics and the API description.
@@ -132,12 +111,12 @@ fn api_routes(prefix: &str) -> Router<AppState> {
         .route(&format!("{prefix}/{{id}}/execute/"), execute())
 }
 
-/// Scrapes, which have one prefix.
+/// Scrapes, which have one prefix. Another Firecrawl server can answer them.
 fn scrape_routes() -> Router<AppState> {
     let interact = || post(scrape_interact::interact).delete(scrape_interact::stop);
     Router::new()
-        .route("/v2/scrape", post(scrape::scrape))
-        .route("/v2/scrape/", post(scrape::scrape))
+        .route("/v2/scrape", post(front::scrape))
+        .route("/v2/scrape/", post(front::scrape))
         .route("/v2/scrape/{jobId}/interact", interact())
         .route("/v2/scrape/{jobId}/interact/", interact())
 }

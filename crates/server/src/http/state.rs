@@ -12,6 +12,7 @@ use crate::api_keys::ApiKeys;
 use crate::clock;
 use crate::config::{IsolationLevel, ServerLimits};
 use crate::fair_queue::FairQueue;
+use crate::firecrawl::Firecrawl;
 use crate::http::connections::Connections;
 use crate::http::error::ApiError;
 use crate::http::middleware::log_limit::LogLimits;
@@ -51,6 +52,7 @@ struct Shared {
     large_bodies: FairQueue,
     profile_lists: FairQueue,
     large_calls: LargeCalls,
+    firecrawl: Option<Arc<Firecrawl>>,
 }
 
 /// The addresses in requests and responses.
@@ -62,6 +64,15 @@ pub(crate) struct Origins {
     pub local_host: String,
     /// The origins of other sites whose pages may call the API.
     pub allowed: Vec<String>,
+}
+
+/// The parts of the server that answer requests.
+#[derive(Debug)]
+pub(crate) struct Backends {
+    pub registry: Arc<Registry>,
+    pub scrapes: Arc<Scrapes>,
+    /// The server that gets requests without a route.
+    pub firecrawl: Option<Arc<Firecrawl>>,
 }
 
 /// The sources of metrics on the server's own resources.
@@ -78,10 +89,14 @@ impl AppState {
         origins: Origins,
         live_view_policy: HeaderValue,
         isolation: IsolationLevel,
-        registry: Arc<Registry>,
-        scrapes: Arc<Scrapes>,
+        backends: Backends,
         load: ServerLoad,
     ) -> AppState {
+        let Backends {
+            registry,
+            scrapes,
+            firecrawl,
+        } = backends;
         AppState(Arc::new(Shared {
             keys: RwLock::new(Arc::new(keys)),
             origins,
@@ -95,6 +110,7 @@ impl AppState {
             load,
             large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
             profile_lists: FairQueue::new(READ_PROFILE_LISTS, MAX_WAITING),
+            firecrawl,
         }))
     }
 
@@ -132,6 +148,11 @@ impl AppState {
 
     pub fn isolation(&self) -> IsolationLevel {
         self.0.isolation
+    }
+
+    /// Returns the Firecrawl server that gets requests without a route.
+    pub fn firecrawl(&self) -> Option<&Arc<Firecrawl>> {
+        self.0.firecrawl.as_ref()
     }
 
     pub fn started_at(&self) -> Timestamp {
@@ -192,6 +213,10 @@ impl AppState {
             open_descriptors: load.descriptors.open(),
             max_descriptors: load.descriptors.max(),
             accept_paused: *load.accept_paused.borrow(),
+            firecrawl: self
+                .firecrawl()
+                .map(|firecrawl| firecrawl.counts())
+                .unwrap_or_default(),
             ..self.registry().read_gauges()
         }
     }

@@ -19,7 +19,7 @@ use super::setting_files::{FileStates, SettingFiles};
 use crate::api_keys::ApiKeys;
 use crate::backup::{is_interrupted, replaced_dir};
 use crate::certificate_authorities::CertificateAuthorities;
-use crate::config::{Config, ConfigError, CurrentLimits, IsolationLevel};
+use crate::config::{Config, ConfigError, CurrentLimits, FirecrawlSpec, IsolationLevel};
 use crate::profiles::profiles_dir;
 use crate::sandbox::{
     Isolation, check_traversable, chown_files, prepare_dirs, remove_trust, sessions_dir, sweep,
@@ -46,6 +46,7 @@ pub(crate) struct Prepared {
     pub authorities: Option<CertificateAuthorities>,
     /// The hosts that sessions can block.
     pub block_list: BlockList,
+    pub firecrawl: Option<FirecrawlSpec>,
     pub listener: std::net::TcpListener,
     /// Locked until the server ends.
     pub lock: Flock<File>,
@@ -74,6 +75,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     let keys = config.keys()?;
     let authorities = config.certificates.read(&|path| File::open(path))?;
     let block_list = config.blocking.read(&|path| File::open(path))?;
+    let firecrawl = config.firecrawl.read(&|path| File::open(path))?;
     let runtime_dir = config.runtime_dir()?;
     let runtime_dir = runtime_dir.canonicalize().unwrap_or(runtime_dir);
     let runtime = Runtime::find(&runtime_dir)
@@ -124,6 +126,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
         runtime,
         authorities,
         block_list,
+        firecrawl,
         listener,
         lock,
     })))

@@ -20,10 +20,12 @@ use super::retention::run_retention;
 use super::services::{Sandbox, Tasks, build_registry, open_store};
 use super::signals::{self, Signals};
 use crate::api_keys::ApiKeys;
-use crate::config::Config;
+use crate::certificate_authorities::CertificateAuthorities;
+use crate::config::{Config, ConfigError, FirecrawlSpec};
+use crate::firecrawl::{Firecrawl, watch};
 use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
-use crate::http::state::{AppState, Origins, ServerLoad};
+use crate::http::state::{AppState, Backends, Origins, ServerLoad};
 use crate::scrape::{PageSource, Scrapes};
 use crate::sessions::{Registry, spawn_watchers};
 use crate::store::Store;
@@ -53,6 +55,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         runtime,
         authorities,
         block_list,
+        firecrawl,
         listener,
         lock,
     } = prepared;
@@ -73,6 +76,9 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         stop: CancellationToken::new(),
         servers: TaskTracker::new(),
     };
+    let firecrawl = firecrawl
+        .map(|spec| start_firecrawl(spec, authorities.as_ref(), &descriptors, &tasks))
+        .transpose()?;
     let (store, past) = open_store(&config, &tasks).await?;
     let page_source = PageSource::read(&runtime.dir)?;
     let sandbox = Sandbox {
@@ -98,7 +104,15 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         page_source,
         config.scrape.keep,
     );
-    let state = build_state(&config, keys, local_host, &descriptors, &registry, scrapes)?;
+    let state = build_state(
+        &config,
+        keys,
+        local_host,
+        &descriptors,
+        &registry,
+        scrapes,
+        firecrawl,
+    )?;
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let grace = config.stop_grace;
     let reloader = Reloader::new(config, files, key_files, uid_count, authorities, state);
@@ -119,6 +133,7 @@ fn build_state(
     descriptors: &DescriptorWatch,
     registry: &Arc<Registry>,
     scrapes: Arc<Scrapes>,
+    firecrawl: Option<Arc<Firecrawl>>,
 ) -> anyhow::Result<AppState> {
     let limits = connection_limits(
         config.max_connections,
@@ -135,14 +150,36 @@ fn build_state(
         },
         live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,
-        Arc::clone(registry),
-        scrapes,
+        Backends {
+            registry: Arc::clone(registry),
+            scrapes,
+            firecrawl,
+        },
         ServerLoad {
             connections: Connections::new(limits),
             descriptors: Arc::clone(&descriptors.counted),
             accept_paused: descriptors.pause.clone(),
         },
     ))
+}
+
+/// Creates the client of the Firecrawl server, and starts to probe it.
+fn start_firecrawl(
+    spec: FirecrawlSpec,
+    authorities: Option<&CertificateAuthorities>,
+    descriptors: &DescriptorWatch,
+    tasks: &Tasks,
+) -> Result<Arc<Firecrawl>, ConfigError> {
+    let max_descriptors = descriptors.counted.max();
+    let (tracker, stop) = (tasks.tracker.clone(), tasks.stop.clone());
+    let firecrawl = Firecrawl::new(spec, authorities, max_descriptors, tracker, stop);
+    let firecrawl = Arc::new(firecrawl.map_err(|error| {
+        ConfigError::new("HEARTH_FIRECRAWL_URL", format!("cannot use HTTPS: {error}")).fixed_by(
+            "install the package ca-certificates, or set HEARTH_CA_FILE to Firecrawl's authority",
+        )
+    })?);
+    firecrawl.spawn(watch(Arc::clone(&firecrawl)));
+    Ok(firecrawl)
 }
 
 /// Starts the tasks and listeners of the server, and announces it.

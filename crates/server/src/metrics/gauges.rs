@@ -18,6 +18,16 @@ pub(crate) struct ConnectionCounts {
     pub rejected: u64,
 }
 
+/// The state of the Firecrawl server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FirecrawlCounts {
+    /// False if the last connection to it failed.
+    pub answers: bool,
+    /// Connections to it.
+    pub connections: usize,
+    pub max_connections: usize,
+}
+
 /// The current state of the server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gauges {
@@ -53,6 +63,7 @@ pub(crate) struct Gauges {
     pub open_descriptors: u64,
     pub max_descriptors: u64,
     pub accept_paused: bool,
+    pub firecrawl: FirecrawlCounts,
     /// Denied egress connections, by rule.
     pub egress_denials: Vec<(&'static str, u64)>,
     /// Sessions that are created or active, by team.

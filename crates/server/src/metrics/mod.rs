@@ -1,6 +1,7 @@
 //! Prometheus metrics. docs/OPERATIONS.md lists them, with useful alerts.
 
 mod descriptors;
+mod firecrawl;
 mod gauges;
 mod limits;
 mod outcomes;
@@ -19,7 +20,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use self::descriptors::Descriptors;
-pub(crate) use self::gauges::{ConnectionCounts, Gauges};
+pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
+pub(crate) use self::gauges::{ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
 pub(crate) use self::scrapes::{ScrapeMetrics, ScrapeOutcome};
@@ -82,6 +84,7 @@ pub(crate) struct Metrics {
     accept_paused: IntGauge,
     teams: TeamMetrics,
     warm: WarmMetrics,
+    firecrawl: FirecrawlMetrics,
     scrapes: ScrapeMetrics,
 }
 
@@ -129,6 +132,7 @@ impl Metrics {
             accept_paused: IntGauge::default(),
             teams: TeamMetrics::default(),
             warm: WarmMetrics::new(),
+            firecrawl: FirecrawlMetrics::new(),
             scrapes: ScrapeMetrics::new(),
         };
         metrics.register(isolation);
@@ -142,6 +146,7 @@ impl Metrics {
         self.register_host();
         self.register_limits();
         self.warm.register(&mut self.registry);
+        self.firecrawl.register(&mut self.registry);
         self.scrapes.register(&mut self.registry);
     }
 
@@ -369,6 +374,11 @@ impl Metrics {
         &self.warm
     }
 
+    /// Returns the metrics on requests to a Firecrawl server.
+    pub fn firecrawl(&self) -> &FirecrawlMetrics {
+        &self.firecrawl
+    }
+
     /// Returns the metrics per team.
     pub fn teams(&self) -> &TeamMetrics {
         &self.teams
@@ -421,6 +431,7 @@ impl Metrics {
         }
         self.set_limits(gauges);
         self.warm.set(gauges);
+        self.firecrawl.set(gauges);
         if let Some(bytes) = gauges.free_disk_bytes {
             self.free_disk.set(saturate(bytes));
         }

@@ -14,15 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::certificate_authorities::CertificateAuthorities;
-
-/// The places of a file with the machine's authorities: Debian and Alpine, Fedora, SUSE, others.
-const MACHINE_FILES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
+use crate::certificate_authorities::{CertificateAuthorities, MACHINE_FILES};
 
 /// The names in [`trust_dir`]: all authorities, and those of `HEARTH_CA_FILE`.
 const BUNDLE: &str = "bundle.pem";

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_contract::ScrapeContext;
+use uuid::Uuid;
+
 use super::contexts::Contexts;
 use super::kept::Kept;
 use super::openings::Openings;
 use super::page_source::PageSource;
 use crate::sessions::Registry;
 use crate::store::Store;
+use crate::team::Team;
 
 /// The scrapes of a server.
 #[derive(Debug)]
@@ -35,5 +39,14 @@ impl Scrapes {
             registry,
             page_source,
         })
+    }
+    /// Remembers a scrape that a Firecrawl server has answered. Does nothing if the id is known: it
+    /// is part of a response, and must not change what the server knows about another team.
+    pub async fn remember(&self, id: Uuid, team: &Team, context: &ScrapeContext) {
+        match self.contexts.find(id).await {
+            Ok(None) => self.contexts.remember(id, team, context).await,
+            Ok(Some(_)) => {}
+            Err(error) => tracing::warn!(%error, "scrape not recorded"),
+        }
     }
 }

@@ -13,6 +13,7 @@ mod chromium;
 mod data_dir;
 mod egress;
 mod finding;
+mod firecrawl;
 mod fixture;
 mod fonts;
 mod limits;
@@ -187,6 +188,9 @@ async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Docto
         report.add(limits::open_files(sessions, chosen.is_some()));
     }
     if let Some(finding) = egress::egress(subject).await {
+        report.add(finding);
+    }
+    if let Some(finding) = firecrawl::firecrawl(subject).await {
         report.add(finding);
     }
     if subject.error("HEARTH_LISTEN").is_none() {

@@ -26,6 +26,8 @@ impl Subject {
             more.extend(config.isolation.check_listen(config.listen).err());
         }
         more.extend(config.isolation.uids().err());
+        let firecrawl = config.firecrawl.read(&|path| fs::File::open(path));
+        more.extend(firecrawl.err());
         errors.extend(more);
         let path = config.env_file.as_ref();
         // Parsing has reported a file that cannot be read.

@@ -107,7 +107,7 @@ async fn read_body(State(routes): State<Routes>, request: Request) -> Result<Res
         let turns = Arc::new(Semaphore::new(1));
         Ok(turns.acquire_owned().await.expect("it is never closed"))
     };
-    parse_body(&parts, buffer, turn).await?;
+    parse_body(&parts, Arc::new(buffer), turn).await?;
     authenticate()?;
     Ok("parsed".into_response())
 }

@@ -41,12 +41,8 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Upgrade, ApiError> {
-        let headers = &parts.headers;
-        let asks = parts.method == Method::GET
-            && has_token(headers, &CONNECTION, "upgrade")
-            && has_token(headers, &UPGRADE, "websocket")
-            && has_token(headers, &SEC_WEBSOCKET_VERSION, "13");
-        let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| asks);
+        let asks = is_websocket(parts);
+        let key = parts.headers.get(SEC_WEBSOCKET_KEY).filter(|_| asks);
         let accept = derive_accept_key(key.ok_or(ApiError::UpgradeRequired)?.as_bytes());
         Ok(Upgrade {
             accept: HeaderValue::try_from(accept).map_err(|_| ApiError::UpgradeRequired)?,
@@ -75,6 +71,15 @@ impl Upgrade {
         };
         (response, socket)
     }
+}
+
+/// Returns true if a request asks for a WebSocket.
+pub(crate) fn is_websocket(parts: &Parts) -> bool {
+    let headers = &parts.headers;
+    parts.method == Method::GET
+        && has_token(headers, &CONNECTION, "upgrade")
+        && has_token(headers, &UPGRADE, "websocket")
+        && has_token(headers, &SEC_WEBSOCKET_VERSION, "13")
 }
 
 /// Returns true if a header's list of tokens contains `token`.

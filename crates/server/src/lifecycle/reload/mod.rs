@@ -221,6 +221,11 @@ impl Reloader {
         registry
             .trust(&self.config.data_dir, authorities.as_ref())
             .await?;
+        if let Some(firecrawl) = self.state.firecrawl() {
+            firecrawl.trust(authorities.as_ref()).map_err(|error| {
+                ConfigError::new("HEARTH_CA_FILE", format!("cannot use HTTPS: {error}"))
+            })?;
+        }
         self.authorities = authorities;
         Ok(Some("certificate authorities changed".to_owned()))
     }

@@ -36,7 +36,7 @@ pub(crate) async fn state(
     let sessions = join_all(sessions.iter().map(|session| describe(session, &links))).await;
     let ended = registry.ended(MAX_ENDED, |known| principal.can_see(known.team()));
     let gauges = registry.read_gauges();
-    let ReadinessResponse { ready, reasons } = ReadinessResponse::new(&registry.not_ready());
+    let ReadinessResponse { ready, reasons, .. } = ReadinessResponse::new(&registry.not_ready());
     let body = Json(OperatorState {
         version: env!("CARGO_PKG_VERSION"),
         isolation: state.isolation().as_str(),
