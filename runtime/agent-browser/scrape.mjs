@@ -124,24 +124,34 @@ async function evaluateApart(endpoint, targetId, source) {
     }
 }
 
+/** The sources that page.js uses, in the order of their dependencies, and the names of their values. */
+const PARTS = [
+    ['dom', 'dom.js'],
+    ['addressesOf', 'addresses.js'],
+    ['tree', 'tree.js'],
+    ['copyTree', 'copy.js'],
+    ['flattenTables', 'tables.js'],
+    ['toMarkdown', 'markdown.js'],
+    ['markdown', 'page.js'],
+];
+
 /**
- * Returns the source to evaluate: the library, its plugin (a CommonJS module), the tree, and the
- * conversion.
+ * Returns the source to evaluate: the library, its plugin (a CommonJS module), and the parts.
  */
 async function composeSource(installed) {
-    const [library, plugin, tree, convert] = await Promise.all([
+    const [library, plugin, ...parts] = await Promise.all([
         readFile(`${installed}/turndown/turndown.js`, 'utf8'),
         readFile(`${installed}/turndown/turndown-plugin-gfm.cjs.js`, 'utf8'),
-        readFile(new URL('tree.js', import.meta.url), 'utf8'),
-        readFile(new URL('page.js', import.meta.url), 'utf8'),
+        ...PARTS.map(async ([name, file]) => {
+            const source = await readFile(new URL(file, import.meta.url), 'utf8');
+            return `const ${name} = ${source.trim()};`;
+        }),
     ]);
-    const page = '{ title: document.title, url: location.href, markdown }';
     return `(() => { ${library}
         const turndownPluginGfm = ((exports) => { ${plugin}
             return exports; })({});
-        const tree = ${tree.trim()};
-        const markdown = ${convert.trim()};
-        return ${page}; })()`;
+        ${parts.join('\n')}
+        return { title: dom.page.title, url: location.href, markdown }; })()`;
 }
 
 /**

@@ -6,25 +6,75 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
-/// The fields of requests, and of the one nested object.
-const FIELDS: Schema = Schema(&[
+use crate::action;
+use crate::scrape;
+
+/// The fields of requests, and of nested objects.
+pub(crate) const FIELDS: Schema = Schema::Fields(&[
     ("ttl", NONE),
     ("activityTtl", NONE),
     ("streamWebView", NONE),
     ("recordSession", NONE),
-    ("profile", Schema(&[("name", NONE), ("saveChanges", NONE)])),
+    ("zeroDataRetention", NONE),
+    ("blockAds", NONE),
+    (
+        "profile",
+        Schema::Fields(&[("name", NONE), ("saveChanges", NONE)]),
+    ),
+    ("location", Schema::Closed(&[("country", NONE)])),
     ("code", NONE),
     ("language", NONE),
     ("timeout", NONE),
     ("origin", NONE),
+    // Of scrapes:
+    ("url", NONE),
+    (
+        "formats",
+        Schema::Elements(&scrape::FORMAT, scrape::MAX_FORMATS),
+    ),
+    ("onlyMainContent", NONE),
+    (
+        "includeTags",
+        Schema::Elements(&NONE, scrape::MAX_SELECTORS),
+    ),
+    (
+        "excludeTags",
+        Schema::Elements(&NONE, scrape::MAX_SELECTORS),
+    ),
+    ("headers", Schema::Entries(scrape::MAX_HEADERS)),
+    ("waitFor", NONE),
+    ("mobile", NONE),
+    (
+        "actions",
+        Schema::Elements(&action::ACTION, action::MAX_ACTIONS),
+    ),
+    ("skipTlsVerification", NONE),
+    ("lockdown", NONE),
+    ("redactPII", NONE),
 ]);
 
-const NONE: Schema = Schema(&[]);
+pub(crate) const NONE: Schema = Schema::Fields(&[]);
 
-/// The names of the fields that an object may have here, with the fields of each.
-#[derive(Clone, Copy)]
-struct Schema(&'static [(&'static str, Schema)]);
+/// The maximum number of unknown names of an object that are kept, and their maximum length in
+/// characters.
+const MAX_UNKNOWN: usize = 16;
+const MAX_UNKNOWN_CHARS: usize = 100;
+
+/// The parts of a value that are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Schema {
+    /// Scalars, and these members of an object.
+    Fields(&'static [(&'static str, Schema)]),
+    /// Scalars, these members of an object, and the names of its other members, which are errors.
+    Closed(&'static [(&'static str, Schema)]),
+    /// Scalars, and the elements of an array: at most one more than this number, so that a longer
+    /// array can be rejected.
+    Elements(&'static Schema, usize),
+    /// Scalars, and the members of an object with any names: at most one more than this number.
+    Entries(usize),
+}
 
 /// A parsed body: a JSON object or array.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,14 +91,20 @@ pub(crate) enum Field {
     Bool(bool),
     Number(f64),
     String(String),
-    /// No field of a request is an array, so the elements are not kept.
-    Array,
+    /// The elements that the schema keeps.
+    Array(Vec<Field>),
     Object(Fields),
+    /// The members of an object with any names.
+    Entries(BTreeMap<String, Field>),
 }
 
 /// The known fields of an object.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Fields(BTreeMap<&'static str, Field>);
+pub(crate) struct Fields {
+    known: BTreeMap<&'static str, Field>,
+    /// The names of other members, in an object that must not have any.
+    unknown: Vec<String>,
+}
 
 impl Body {
     /// Parses a body. Takes time and no memory for unknown members.
@@ -64,7 +120,7 @@ impl Body {
             .map_err(|_| InvalidJson)?;
         deserializer.end().map_err(|_| InvalidJson)?;
         match field {
-            Field::Object(_) | Field::Array => Ok(Self(field)),
+            Field::Object(_) | Field::Array(_) => Ok(Self(field)),
             _ => Err(InvalidJson),
         }
     }
@@ -76,6 +132,28 @@ impl Body {
 
     pub(crate) fn root(&self) -> &Field {
         &self.0
+    }
+}
+
+impl From<&Value> for Body {
+    fn from(value: &Value) -> Self {
+        Self(FIELDS.of(value))
+    }
+}
+
+impl Schema {
+    /// Returns the members of an object that are kept.
+    pub(crate) const fn members(self) -> &'static [(&'static str, Self)] {
+        match self {
+            Self::Fields(members) | Self::Closed(members) => members,
+            Self::Elements(..) | Self::Entries(_) => &[],
+        }
+    }
+
+    /// Returns the known parts of a value that is parsed already.
+    pub(crate) fn of(self, value: &Value) -> Field {
+        // A value is no text that could be malformed.
+        self.deserialize(value).unwrap_or(Field::Null)
     }
 }
 
@@ -126,7 +204,13 @@ fn surrogate_at(bytes: &[u8]) -> Option<Surrogate> {
 
 impl Fields {
     pub(crate) fn get(&self, name: &str) -> Option<&Field> {
-        self.0.get(name)
+        self.known.get(name)
+    }
+
+    /// Returns the names of members that the object must not have: the first 16, each cut at 100
+    /// characters.
+    pub(crate) fn unknown(&self) -> &[String] {
+        &self.unknown
     }
 }
 
@@ -182,32 +266,63 @@ impl<'de> Visitor<'de> for Schema {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Field, A::Error> {
+        let mut kept = Vec::new();
+        if let Self::Elements(schema, max) = self {
+            while kept.len() <= max {
+                let Some(element) = elements.next_element_seed(*schema)? else {
+                    return Ok(Field::Array(kept));
+                };
+                kept.push(element);
+            }
+        }
         while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Field::Array)
+        Ok(Field::Array(kept))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Field, A::Error> {
-        let mut fields = BTreeMap::new();
-        while let Some(known) = members.next_key_seed(Key(self))? {
-            match known {
+        if let Self::Entries(max) = self {
+            let mut entries = BTreeMap::new();
+            while entries.len() <= max {
+                let Some(name) = members.next_key::<String>()? else {
+                    return Ok(Field::Entries(entries));
+                };
+                entries.insert(name, members.next_value_seed(NONE)?);
+            }
+            while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Field::Entries(entries));
+        }
+        let mut fields = Fields::default();
+        while let Some(name) = members.next_key_seed(Key(self))? {
+            match name {
                 // A repeated member replaces the earlier one, as in JavaScript.
-                Some((name, schema)) => {
-                    fields.insert(name, members.next_value_seed(schema)?);
+                Name::Known(name, schema) => {
+                    fields.known.insert(name, members.next_value_seed(schema)?);
                 }
-                None => {
+                Name::Unknown(name) => {
                     members.next_value::<IgnoredAny>()?;
+                    let is_new = |name: &String| !fields.unknown.contains(name);
+                    if fields.unknown.len() < MAX_UNKNOWN
+                        && let Some(name) = name.filter(is_new)
+                    {
+                        fields.unknown.push(name);
+                    }
                 }
             }
         }
-        Ok(Field::Object(Fields(fields)))
+        Ok(Field::Object(fields))
     }
 }
 
-/// Finds the name of a member in a schema, without keeping unknown names.
+/// Finds the name of a member in a schema. Keeps an unknown name only if it is an error.
 struct Key(Schema);
 
+enum Name {
+    Known(&'static str, Schema),
+    Unknown(Option<String>),
+}
+
 impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Option<(&'static str, Schema)>;
+    type Value = Name;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
@@ -215,14 +330,20 @@ impl<'de> DeserializeSeed<'de> for Key {
 }
 
 impl Visitor<'_> for Key {
-    type Value = Option<(&'static str, Schema)>;
+    type Value = Name;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a member name")
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.0.iter().find(|(known, _)| *known == name).copied())
+        let known = self.0.members().iter().find(|(known, _)| *known == name);
+        let is_closed = matches!(self.0, Schema::Closed(_));
+        let kept = || is_closed.then(|| name.chars().take(MAX_UNKNOWN_CHARS).collect());
+        Ok(known.map_or_else(
+            || Name::Unknown(kept()),
+            |(name, schema)| Name::Known(name, *schema),
+        ))
     }
 }
 
@@ -234,39 +355,71 @@ mod tests {
         Body::parse(text.as_bytes()).map(|body| body.0)
     }
 
+    fn object<const N: usize>(known: [(&'static str, Field); N]) -> Field {
+        Field::Object(Fields {
+            known: BTreeMap::from(known),
+            unknown: Vec::new(),
+        })
+    }
+
     #[test]
     fn known_fields_are_kept_and_others_are_skipped() {
         let body =
             parse(r#" {"code":"1","other":[{"":0}],"profile":{"name":"a","x":{}},"ttl":60.5} "#);
-        let profile = Fields(BTreeMap::from([("name", Field::String("a".to_owned()))]));
-        let expected = BTreeMap::from([
+        let expected = object([
             ("code", Field::String("1".to_owned())),
-            ("profile", Field::Object(profile)),
+            ("profile", object([("name", Field::String("a".to_owned()))])),
             ("ttl", Field::Number(60.5)),
         ]);
-        assert_eq!(body, Ok(Field::Object(Fields(expected))));
+        assert_eq!(body, Ok(expected));
+    }
+
+    #[test]
+    fn a_closed_object_keeps_a_few_unknown_names() {
+        let unknown = |location: &str| {
+            let root = parse(&format!(r#"{{"location":{location},"x":{{"y":1}}}}"#));
+            let Ok(Field::Object(root)) = root else {
+                panic!("{root:?}");
+            };
+            assert!(root.unknown().is_empty());
+            match root.get("location") {
+                Some(Field::Object(location)) => location.unknown().to_vec(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(unknown(r#"{"country":"de"}"#).is_empty());
+        assert_eq!(
+            unknown(r#"{"b":[{"c":1}],"country":"de","a":1,"b":2}"#),
+            ["b", "a"]
+        );
+        let many: Vec<String> = (0..100).map(|n| format!(r#""{n}":0"#)).collect();
+        assert_eq!(
+            unknown(&format!("{{{}}}", many.join(","))).len(),
+            MAX_UNKNOWN
+        );
+        let long = unknown(&format!(r#"{{"{}":0}}"#, "\u{1f36a}".repeat(1000)));
+        assert_eq!(long, ["\u{1f36a}".repeat(MAX_UNKNOWN_CHARS)]);
     }
 
     #[test]
     fn the_last_of_repeated_members_counts() {
-        let expected = BTreeMap::from([("ttl", Field::Null)]);
         assert_eq!(
             parse(r#"{"ttl":1,"ttl":null}"#),
-            Ok(Field::Object(Fields(expected)))
+            Ok(object([("ttl", Field::Null)]))
         );
     }
 
     #[test]
     fn nested_values_keep_only_their_type() {
-        let expected = BTreeMap::from([
+        let expected = object([
             ("code", Field::Object(Fields::default())),
-            ("timeout", Field::Array),
+            ("timeout", Field::Array(Vec::new())),
         ]);
         assert_eq!(
             parse(r#"{"code":{"code":{}},"timeout":[[1],{"a":2}]}"#),
-            Ok(Field::Object(Fields(expected)))
+            Ok(expected)
         );
-        assert_eq!(parse(r#"[{"":0},{"":0}]"#), Ok(Field::Array));
+        assert_eq!(parse(r#"[{"":0},{"":0}]"#), Ok(Field::Array(Vec::new())));
     }
 
     #[test]

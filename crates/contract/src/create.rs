@@ -1,8 +1,14 @@
 //! The body of a request that creates a session.
 
+use serde::{Deserialize, Serialize};
+
 use crate::body::{Body, Field};
 use crate::field::IssueCollector;
-use crate::issue::Issue;
+use crate::issue::{Bound, Issue};
+use crate::location::Location;
+
+/// The maximum size of a profile's name in UTF-8.
+const MAX_PROFILE_NAME_BYTES: usize = 128;
 
 /// A validated request for a new session, with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,16 +19,22 @@ pub struct CreateRequest {
     pub activity_ttl_seconds: u32,
     /// Enables the live view. Defaults to true.
     pub stream_web_view: bool,
-    /// Permits recording of the session. Defaults to true.
+    /// Requests a recording of the session. Defaults to false.
     pub record_session: bool,
+    /// Keeps nothing of what the session does. Excludes a recording and a profile.
+    pub zero_data_retention: bool,
+    /// Blocks hosts of advertisements and trackers. `None` is the server's default.
+    pub block_ads: Option<bool>,
     /// The profile from which the session starts.
     pub profile: Option<Profile>,
+    /// The place where the session appears to be.
+    pub location: Option<Location>,
 }
 
 /// The profile part of a [`CreateRequest`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
-    /// 1..=128 characters (Unicode code points).
+    /// 1..=128 bytes of UTF-8.
     pub name: String,
     /// Saves the session's changes to the profile. Defaults to true.
     pub save_changes: bool,
@@ -44,17 +56,31 @@ impl CreateRequest {
                 300,
             ),
             stream_web_view: issues.boolean(&["streamWebView"], fields.get("streamWebView"), true),
-            record_session: issues.boolean(&["recordSession"], fields.get("recordSession"), true),
+            record_session: issues.boolean(&["recordSession"], fields.get("recordSession"), false),
+            zero_data_retention: issues.boolean(
+                &["zeroDataRetention"],
+                fields.get("zeroDataRetention"),
+                false,
+            ),
+            block_ads: issues.optional_boolean(&["blockAds"], fields.get("blockAds")),
             profile: Profile::parse(&mut issues, fields.get("profile")),
+            location: Location::parse(&mut issues, fields.get("location")),
         };
+        let is_kept = request.record_session || request.profile.is_some();
+        if request.zero_data_retention && is_kept && !issues.is_aborted() {
+            issues.push(Issue::custom(
+                &[],
+                "Recordings and saved profiles are not supported with Zero Data Retention.",
+            ));
+        }
         issues.into_result(request)
     }
 }
 
 impl Profile {
-    fn parse(issues: &mut IssueCollector, value: Option<&Field>) -> Option<Self> {
+    pub(crate) fn parse(issues: &mut IssueCollector, value: Option<&Field>) -> Option<Self> {
         let fields = issues.object(&["profile"], value?)?;
-        let name = issues.string(&["profile", "name"], fields.get("name"), 1..=128);
+        let name = parse_profile_name(issues, fields.get("name"));
         let save_changes =
             issues.boolean(&["profile", "saveChanges"], fields.get("saveChanges"), true);
         Some(Self {
@@ -62,4 +88,18 @@ impl Profile {
             save_changes,
         })
     }
+}
+
+fn parse_profile_name(issues: &mut IssueCollector, value: Option<&Field>) -> Option<String> {
+    const PATH: &[&str] = &["profile", "name"];
+    let name = issues.text(PATH, value)?;
+    match name.len() {
+        0 => issues.push(Issue::string_length(PATH, Bound::TooSmall(1))),
+        1..=MAX_PROFILE_NAME_BYTES => return Some(name.to_owned()),
+        _ => issues.push(Issue::custom(
+            PATH,
+            "Profile name must be between 1 and 128 UTF-8 bytes.",
+        )),
+    }
+    None
 }

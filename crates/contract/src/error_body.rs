@@ -262,11 +262,22 @@ impl ErrorBody {
         }
     }
 
-    /// Reports that the body or query has the given issues. The text contains the first one.
+    /// Reports that the body or query has the given issues. The text names unknown fields first. It
+    /// is the message of the first issue, which may come with the name of its field.
     pub fn validation(issues: Vec<Issue>) -> Self {
-        let error = match issues.first() {
-            Some(issue) => format!("Bad Request: {}", issue.summary()),
-            None => "Bad Request".to_owned(),
+        let error = if issues.iter().any(Issue::is_unknown_fields) {
+            "Unrecognized key in body -- please review the v2 API documentation for request body changes"
+                .to_owned()
+        } else {
+            issues.first().map_or_else(
+                || "Bad Request".to_owned(),
+                |issue| {
+                    issue.custom_message().map_or_else(
+                        || format!("Bad Request: {}", issue.summary()),
+                        str::to_owned,
+                    )
+                },
+            )
         };
         Self {
             code: Some("BAD_REQUEST"),

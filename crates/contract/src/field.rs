@@ -26,6 +26,16 @@ impl IssueCollector {
         }
     }
 
+    /// Returns all issues, which may be none.
+    pub(crate) fn into_issues(self) -> Vec<Issue> {
+        self.0
+    }
+
+    /// Returns true if a value has the wrong type. zod then skips the rules that combine fields.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.0.iter().any(Issue::aborts)
+    }
+
     /// Returns all issues, for a request that cannot be parsed any further.
     pub(crate) fn into_err<T>(self) -> Result<T, Vec<Issue>> {
         Err(self.0)
@@ -40,6 +50,43 @@ impl IssueCollector {
         Some(fields)
     }
 
+    /// Returns the elements in `value`. Any other type is an issue at `path`.
+    pub(crate) fn elements<'a>(&mut self, path: Path, value: &'a Field) -> Option<&'a [Field]> {
+        let Field::Array(elements) = value else {
+            self.push(Issue::wrong_type(path, "array", type_name(Some(value))));
+            return None;
+        };
+        Some(elements)
+    }
+
+    /// Parses an array of strings. A missing one is empty.
+    pub(crate) fn strings(
+        &mut self,
+        path: Path,
+        value: Option<&Field>,
+        max_elements: usize,
+        max_chars: usize,
+    ) -> Vec<String> {
+        let Some(elements) = value.and_then(|value| self.elements(path, value)) else {
+            return Vec::new();
+        };
+        if elements.len() > max_elements {
+            let name = path.join(".");
+            self.push(Issue::custom(
+                path,
+                format!("Number of {name} cannot exceed {max_elements}"),
+            ));
+        }
+        let mut strings = Vec::new();
+        for (index, element) in elements.iter().enumerate().take(max_elements) {
+            let mut issues = Self::default();
+            strings.extend(issues.string(path, Some(element), 0..=max_chars));
+            self.0
+                .extend(issues.0.into_iter().map(|issue| issue.at(index)));
+        }
+        strings
+    }
+
     /// Parses a boolean field. Returns `default` if it is missing.
     pub(crate) fn boolean(&mut self, path: Path, value: Option<&Field>, default: bool) -> bool {
         match value {
@@ -50,6 +97,11 @@ impl IssueCollector {
                 default
             }
         }
+    }
+
+    /// Parses a boolean field. Returns `None` if it is missing.
+    pub(crate) fn optional_boolean(&mut self, path: Path, value: Option<&Field>) -> Option<bool> {
+        value.map(|value| self.boolean(path, Some(value), false))
     }
 
     /// Parses an integer field within `range`. Returns `default` if it is missing.
@@ -101,6 +153,28 @@ impl IssueCollector {
         }
     }
 
+    /// Parses a number field. Returns `default` if it is missing.
+    pub(crate) fn number(&mut self, path: Path, value: Option<&Field>, default: f64) -> f64 {
+        match value {
+            None => default,
+            Some(Field::Number(number)) => *number,
+            Some(_) => {
+                self.push(Issue::wrong_type(path, "number", type_name(value)));
+                default
+            }
+        }
+    }
+
+    /// Parses an optional string field, whose length is in Unicode code points.
+    pub(crate) fn optional_string(
+        &mut self,
+        path: Path,
+        value: Option<&Field>,
+        length: RangeInclusive<usize>,
+    ) -> Option<String> {
+        self.string(path, Some(value?), length)
+    }
+
     /// Parses a required string field, whose length is in Unicode code points.
     pub(crate) fn string(
         &mut self,
@@ -131,6 +205,15 @@ impl IssueCollector {
         }
     }
 
+    /// Parses a required string field of any length.
+    pub(crate) fn text<'a>(&mut self, path: Path, value: Option<&'a Field>) -> Option<&'a str> {
+        let Some(Field::String(text)) = value else {
+            self.push(Issue::wrong_type(path, "string", type_name(value)));
+            return None;
+        };
+        Some(text)
+    }
+
     /// Checks the type of an optional string field that is not used.
     pub(crate) fn check_string(&mut self, path: Path, value: Option<&Field>) {
         if value.is_some_and(|value| !matches!(value, Field::String(_))) {
@@ -144,14 +227,14 @@ fn to_i64(length: usize) -> i64 {
 }
 
 /// Returns the name that zod uses for the type of a value. A missing value is `undefined`.
-fn type_name(value: Option<&Field>) -> &'static str {
+pub(crate) fn type_name(value: Option<&Field>) -> &'static str {
     match value {
         None => "undefined",
         Some(Field::Null) => "null",
         Some(Field::Bool(_)) => "boolean",
         Some(Field::Number(_)) => "number",
         Some(Field::String(_)) => "string",
-        Some(Field::Array) => "array",
-        Some(Field::Object(_)) => "object",
+        Some(Field::Array(_)) => "array",
+        Some(Field::Object(_) | Field::Entries(_)) => "object",
     }
 }

@@ -3,7 +3,10 @@
 //! This module defines the keys, their order and the messages. The requests define which rule
 //! applies to which field.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 /// The location of an issue: the keys from the outermost object inwards. Empty for the body itself.
 pub(crate) type Path = &'static [&'static str];
@@ -22,7 +25,23 @@ pub struct Issue {
     path: Path,
     /// The name in the summary: the path, unless the value has another name.
     field: Path,
+    /// The part of an array or of an object with any names that has the issue.
+    part: Option<Part>,
     kind: IssueKind,
+}
+
+/// The last part of a path that is not known in advance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Part {
+    Index(usize),
+    Name(String),
+}
+
+impl From<usize> for Part {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
 }
 
 /// The kind of an issue, which determines its keys on the wire.
@@ -43,6 +62,17 @@ enum IssueKind {
     StringLength(Bound),
     /// The value is not one of the allowed options.
     NotAnOption(&'static [&'static str]),
+    /// The object has fields that it must not have.
+    UnknownFields(Vec<String>),
+    /// The string is no URL.
+    InvalidUrl,
+    /// The URL is neither `http` nor `https`.
+    UnsupportedProtocol,
+    /// The value is none of several kinds. Holds the issues of each kind that it could be, with
+    /// paths within the value.
+    NoneOf(Vec<Vec<Issue>>),
+    /// The value violates a rule with its own message.
+    Custom(Cow<'static, str>),
 }
 
 /// The limit that was violated. Limits are inclusive.
@@ -57,6 +87,7 @@ impl Issue {
         Self {
             path,
             field: path,
+            part: None,
             kind,
         }
     }
@@ -89,6 +120,68 @@ impl Issue {
         Self::new(path, IssueKind::NotAnOption(options))
     }
 
+    pub(crate) fn invalid_url(path: Path) -> Self {
+        Self::new(path, IssueKind::InvalidUrl)
+    }
+
+    pub(crate) fn unsupported_protocol(path: Path) -> Self {
+        Self::new(path, IssueKind::UnsupportedProtocol)
+    }
+
+    pub(crate) fn none_of(path: Path, kinds: Vec<Vec<Issue>>) -> Self {
+        Self::new(path, IssueKind::NoneOf(kinds))
+    }
+
+    pub(crate) fn custom(path: Path, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(path, IssueKind::Custom(message.into()))
+    }
+
+    /// Sets the field of an issue whose path is relative to it.
+    pub(crate) fn under(self, path: Path) -> Self {
+        Self {
+            path,
+            field: path,
+            ..self
+        }
+    }
+
+    /// Sets the part of the field that has the issue.
+    pub(crate) fn at(self, part: impl Into<Part>) -> Self {
+        Self {
+            part: Some(part.into()),
+            ..self
+        }
+    }
+
+    pub(crate) fn unknown_fields(path: Path, names: Vec<String>) -> Self {
+        Self::new(path, IssueKind::UnknownFields(names))
+    }
+
+    /// Returns true if zod skips the rules that combine fields after this issue.
+    pub(crate) fn aborts(&self) -> bool {
+        matches!(
+            self.kind,
+            IssueKind::WrongType { .. }
+                | IssueKind::NotAnOption(_)
+                | IssueKind::NotAnInteger
+                | IssueKind::UnknownFields(_)
+                | IssueKind::NoneOf(_)
+        )
+    }
+
+    /// Returns true if the object has fields that it must not have.
+    pub(crate) fn is_unknown_fields(&self) -> bool {
+        matches!(self.kind, IssueKind::UnknownFields(_))
+    }
+
+    /// Returns the message of a rule that has its own one.
+    pub(crate) fn custom_message(&self) -> Option<&str> {
+        match &self.kind {
+            IssueKind::Custom(message) => Some(message),
+            _ => None,
+        }
+    }
+
     /// Sets the name of a value that is validated alone, so that its path is empty.
     pub(crate) fn named(self, field: Path) -> Self {
         Self { field, ..self }
@@ -97,10 +190,14 @@ impl Issue {
     /// Returns the field, the message and the unit, such as `timeout: Too big: expected number to
     /// be <=300 (seconds)`. Most clients show only this.
     pub(crate) fn summary(&self) -> String {
-        let field = if self.field.is_empty() {
-            String::new()
-        } else {
-            format!("{}: ", self.field.join("."))
+        let part = self.part.as_ref().map(|part| match part {
+            Part::Index(index) => Cow::Owned(index.to_string()),
+            Part::Name(name) => Cow::Borrowed(name.as_str()),
+        });
+        let names = self.field.iter().copied().chain(part.as_deref());
+        let field = match names.collect::<Vec<_>>().join(".") {
+            field if field.is_empty() => field,
+            field => format!("{field}: "),
         };
         let unit = self
             .path
@@ -143,6 +240,15 @@ impl Issue {
                     .collect();
                 format!("Invalid option: expected one of {}", quoted.join("|"))
             }
+            IssueKind::UnknownFields(names) => {
+                let unit = if names.len() == 1 { "key" } else { "keys" };
+                let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+                format!("Unrecognized {unit}: {}", quoted.join(", "))
+            }
+            IssueKind::InvalidUrl => "Invalid URL".to_owned(),
+            IssueKind::UnsupportedProtocol => "URL uses unsupported protocol".to_owned(),
+            IssueKind::NoneOf(_) => "Invalid input".to_owned(),
+            IssueKind::Custom(message) => message.clone().into_owned(),
         }
     }
 }
@@ -189,10 +295,46 @@ impl Serialize for Issue {
                 map.serialize_entry("code", "invalid_value")?;
                 map.serialize_entry("values", options)?;
             }
+            IssueKind::InvalidUrl => {
+                map.serialize_entry("code", "invalid_format")?;
+                map.serialize_entry("format", "url")?;
+            }
+            IssueKind::UnsupportedProtocol => {
+                map.serialize_entry("origin", "string")?;
+                map.serialize_entry("code", "invalid_format")?;
+                map.serialize_entry("format", "regex")?;
+                map.serialize_entry("pattern", r"/^https?:\/\//i")?;
+            }
+            IssueKind::NoneOf(kinds) => {
+                map.serialize_entry("code", "invalid_union")?;
+                map.serialize_entry("errors", kinds)?;
+            }
+            IssueKind::UnknownFields(names) => {
+                map.serialize_entry("code", "unrecognized_keys")?;
+                map.serialize_entry("keys", names)?;
+            }
+            IssueKind::Custom(_) => map.serialize_entry("code", "custom")?,
         }
-        map.serialize_entry("path", self.path)?;
+        map.serialize_entry("path", &FullPath(self))?;
         map.serialize_entry("message", &self.message())?;
         map.end()
+    }
+}
+
+/// The path of an issue with its last part.
+struct FullPath<'a>(&'a Issue);
+
+impl Serialize for FullPath<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let length = self.0.path.len() + usize::from(self.0.part.is_some());
+        let mut path = serializer.serialize_seq(Some(length))?;
+        for name in self.0.path {
+            path.serialize_element(name)?;
+        }
+        if let Some(part) = &self.0.part {
+            path.serialize_element(part)?;
+        }
+        path.end()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The wire format: request bodies, response bodies and error messages.
 //!
-//! - [`CreateRequest`], [`ExecuteRequest`] and [`ListRequest`] are parsed by hand from a [`Body`]
-//!   or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
+//! - [`CreateRequest`], [`ExecuteRequest`], [`ListRequest`] and [`ScrapeRequest`] are parsed by
+//!   hand from a [`Body`] or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
 //!   the complete list.
 //! - The response structs serialize their keys in the order of the reference server.
 //! - [`ErrorBody`] contains the text of every error.
@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod action;
 mod body;
 mod create;
 mod error_body;
@@ -23,8 +24,10 @@ mod issue;
 mod kill_report;
 mod limit;
 mod list;
+mod location;
 mod operator;
 mod response;
+mod scrape;
 mod session;
 mod warning;
 
@@ -37,6 +40,7 @@ pub use issue::Issue;
 pub use kill_report::{EndReport, KillReport, OpenDialog};
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
+pub use location::Location;
 pub use operator::{
     DiskPressure, EndedResponse, EndedSession, LivenessResponse, MemoryPressure, NotReady,
     OperatorExecution, OperatorSession, OperatorState, Pressure, ReadinessResponse, Scope,
@@ -45,5 +49,6 @@ pub use response::{
     CreateResponse, DeleteResponse, HealthResponse, ListResponse, ProfileDeletedResponse,
     ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
+pub use scrape::{Format, ScrapeContext, ScrapeRequest};
 pub use session::{DestroyedReason, SessionStatus};
 pub use warning::{NotSaved, ProfileWarning};

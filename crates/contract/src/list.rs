@@ -9,6 +9,8 @@ pub enum StatusFilter {
     Active,
     /// `destroyed`: sessions that have ended.
     Destroyed,
+    /// `error`: none, because a session that fails ends.
+    Error,
 }
 
 /// A validated request that lists the caller's sessions.
@@ -29,9 +31,10 @@ impl ListRequest {
             (None, _) => None,
             (Some("active"), None) => Some(StatusFilter::Active),
             (Some("destroyed"), None) => Some(StatusFilter::Destroyed),
+            (Some("error"), None) => Some(StatusFilter::Error),
             // The reference server validates the value alone, so its path is empty.
             _ => {
-                let issue = Issue::not_an_option(&[], &["active", "destroyed"]);
+                let issue = Issue::not_an_option(&[], &["active", "destroyed", "error"]);
                 return Err(vec![issue.named(&["status"])]);
             }
         };

@@ -71,7 +71,7 @@ fn every_recorded_request_is_answered_byte_for_byte() {
     // Raw values preserve the order of the keys, which parsed values would lose.
     let lines: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(FIXTURE).unwrap();
     assert!(
-        lines.len() >= 57,
+        lines.len() >= 82,
         "lines are missing from the fixture: {}",
         lines.len()
     );
@@ -98,8 +98,11 @@ fn an_empty_body_creates_a_session_with_the_documented_defaults() {
         ttl_seconds: 600,
         activity_ttl_seconds: 300,
         stream_web_view: true,
-        record_session: true,
+        record_session: false,
+        zero_data_retention: false,
+        block_ads: None,
         profile: None,
+        location: None,
     };
     assert_eq!(create(&json!({})), Ok(expected));
 }
@@ -107,8 +110,9 @@ fn an_empty_body_creates_a_session_with_the_documented_defaults() {
 #[test]
 fn every_field_of_a_create_request_is_used() {
     let body = json!({
-        "ttl": 31, "activityTtl": 11, "streamWebView": false, "recordSession": false,
-        "profile": {"name": "shop", "saveChanges": false},
+        "ttl": 31, "activityTtl": 11, "streamWebView": false, "recordSession": true,
+        "blockAds": false, "profile": {"name": "shop", "saveChanges": false},
+        "location": {"country": "Gb"},
     });
     let request = create(&body).unwrap();
     assert_eq!(
@@ -116,9 +120,17 @@ fn every_field_of_a_create_request_is_used() {
         (31, 11)
     );
     assert_eq!(
-        (request.stream_web_view, request.record_session),
-        (false, false)
+        (
+            request.stream_web_view,
+            request.record_session,
+            request.block_ads
+        ),
+        (false, true, Some(false))
     );
+    let location = request.location.map(|location| location.country);
+    assert_eq!(location.as_deref(), Some("gb"));
+    let private = create(&json!({"zeroDataRetention": true})).unwrap();
+    assert!(private.zero_data_retention);
     let profile = request.profile.unwrap();
     assert_eq!(
         (profile.name.as_str(), profile.save_changes),
@@ -216,6 +228,8 @@ fn characters_are_code_points_and_not_bytes_or_utf_16_units() {
 fn a_status_filter_is_parsed_among_other_parameters() {
     let request = ListRequest::parse([("page", "2"), ("status", "destroyed")].into_iter()).unwrap();
     assert_eq!(request.status, Some(StatusFilter::Destroyed));
+    let request = ListRequest::parse([("status", "error")].into_iter()).unwrap();
+    assert_eq!(request.status, Some(StatusFilter::Error));
     assert_eq!(ListRequest::parse(std::iter::empty()).unwrap().status, None);
 }
 

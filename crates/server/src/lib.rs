@@ -30,6 +30,7 @@ mod lifecycle;
 mod live_view;
 mod metrics;
 mod operator;
+mod page_driver;
 mod profiles;
 mod request_rate;
 mod sandbox;

@@ -10,6 +10,7 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["commands"],
     &["lifecycle"],
     &["http"],
+    &["page_driver"],
     &["sessions"],
     &["backup"],
     &["live_view", "operator", "profiles", "sandbox"],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_browser::{Browser, BrowserError, BrowserInfo, Client, ClientOrigin, Target, Viewport};
+use hearth_browser::{Browser, BrowserError, BrowserInfo, Client, ClientOrigin, Tab, Target, Viewport};
 use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
 use tokio::time::timeout;
@@ -52,6 +52,24 @@ impl Session {
     pub async fn browser_info(&self) -> Result<BrowserInfo, SessionError> {
         let identity = self.browser()?.info().await;
         identity.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+
+    /// Returns the current tab. Opens one if the last tab was closed.
+    pub async fn current_tab(&self) -> Result<String, SessionError> {
+        let tab = self.browser()?.ensure_tab().await;
+        tab.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+
+    /// Returns the open tabs in the order in which they were opened.
+    pub async fn tabs(&self) -> Result<Vec<Tab>, SessionError> {
+        let tabs = self.browser()?.tabs().await;
+        tabs.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+
+    /// Brings a tab to the front and makes it the current one.
+    pub async fn activate_tab(&self, tab: &str) -> Result<(), SessionError> {
+        let activated = self.browser()?.activate_tab(tab).await;
+        activated.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
     }
 
     /// Returns the targets that a client can attach to.

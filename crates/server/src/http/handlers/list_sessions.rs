@@ -23,15 +23,17 @@ pub(crate) async fn list_sessions(
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let list = ListRequest::parse(pairs).map_err(ApiError::Validation)?;
-    let wanted = list.status.map(|filter| match filter {
-        StatusFilter::Active => SessionStatus::Active,
-        StatusFilter::Destroyed => SessionStatus::Destroyed,
-    });
+    let is_listed = |status| match list.status {
+        None => true,
+        Some(StatusFilter::Active) => status == SessionStatus::Active,
+        Some(StatusFilter::Destroyed) => status == SessionStatus::Destroyed,
+        Some(StatusFilter::Error) => false,
+    };
     let sessions = state.registry().list(&team);
     let sessions = sessions
         .iter()
         .map(|session| describe(session, &links))
-        .filter(|item| wanted.is_none_or(|wanted| wanted == item.status))
+        .filter(|item| is_listed(item.status))
         .collect();
     Ok(Json(ListResponse {
         success: True,

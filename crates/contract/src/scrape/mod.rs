@@ -1,0 +1,28 @@
+//! Scrapes: the request, and what a later session needs to continue one.
+
+mod context;
+mod format;
+mod request;
+
+use crate::body::{NONE, Schema};
+
+pub use context::ScrapeContext;
+pub use format::Format;
+pub use request::ScrapeRequest;
+
+/// The maximum number of formats of a request. There are fewer names of formats.
+pub(crate) const MAX_FORMATS: usize = 50;
+
+/// The maximum number of selectors in a list.
+pub(crate) const MAX_SELECTORS: usize = 500;
+
+/// The maximum number of headers.
+pub(crate) const MAX_HEADERS: usize = 100;
+
+/// The fields of a format that is an object.
+pub(crate) const FORMAT: Schema = Schema::Fields(&[
+    ("type", NONE),
+    ("fullPage", NONE),
+    ("quality", NONE),
+    ("viewport", crate::action::VIEWPORT),
+]);

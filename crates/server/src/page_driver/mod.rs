@@ -1,0 +1,118 @@
+//! Drives the current tab of a session from the server, over CDP: opens addresses, performs the
+//! actions of a scrape, and reads the page. The session's kernels take no part in it, so nothing of
+//! it is visible to the user's code.
+//!
+//! A [`PageDriver`] is a client of the session's broker, so denied addresses, dialogs and isolation
+//! work as for every other client. It follows the current tab: before every step it looks for a tab
+//! that the page has opened. `connection` sends calls and reads events, `page_state` keeps what the
+//! events say about the page, and `load` waits for documents. `actions` performs actions with
+//! `elements`, `keyboard` and `picture`. `emulation` sets headers and emulates a mobile device, and
+//! `script` runs scripts.
+//!
+//! A driver reads the browser's events only during its methods. Its owner therefore drops it when
+//! nothing follows soon. Its effect on the tab, such as the emulated device, ends with it.
+
+mod actions;
+mod connection;
+mod elements;
+mod emulation;
+mod error;
+mod keyboard;
+mod load;
+mod page_state;
+mod picture;
+mod script;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_browser::ClientOrigin;
+use tokio::time::Instant;
+
+use self::connection::Connection;
+use self::emulation::Emulation;
+use crate::sessions::Session;
+
+pub(crate) use self::actions::ActionResult;
+pub(crate) use self::error::PageError;
+pub(crate) use self::load::Until;
+pub(crate) use self::page_state::Document;
+
+/// The address of an empty tab.
+const EMPTY_TAB: &str = "about:blank";
+
+/// A driver of a session's current tab.
+#[derive(Debug)]
+pub(crate) struct PageDriver {
+    session: Arc<Session>,
+    connection: Connection,
+    emulation: Emulation,
+}
+
+impl PageDriver {
+    /// Attaches to the current tab of a session.
+    pub async fn attach(session: &Arc<Session>) -> Result<PageDriver, PageError> {
+        let tab = session.current_tab().await?;
+        let connection = Self::connect(session, tab).await?;
+        let mut driver = PageDriver {
+            session: Arc::clone(session),
+            connection,
+            emulation: Emulation::default(),
+        };
+        driver.listen().await?;
+        Ok(driver)
+    }
+
+    /// Waits this long, or until the deadline.
+    pub async fn wait_ms(&mut self, milliseconds: u64, deadline: Instant) -> Result<(), PageError> {
+        self.follow(deadline).await?;
+        let until = Instant::now() + Duration::from_millis(milliseconds);
+        self.connection.read_until(until.min(deadline)).await?;
+        if until > deadline {
+            return Err(PageError::TimedOut);
+        }
+        Ok(())
+    }
+
+    /// Returns the document that the tab shows, if its response is known.
+    pub fn document(&self) -> Option<&Document> {
+        self.connection.page.document()
+    }
+
+    /// Attaches to the current tab, if it is another one than before. Leaves an empty tab that the
+    /// page has opened behind the page.
+    pub async fn follow(&mut self, deadline: Instant) -> Result<(), PageError> {
+        let current = self.session.current_tab().await?;
+        if current == self.connection.tab() && !self.connection.is_closed() {
+            return Ok(());
+        }
+        let tabs = self.session.tabs().await?;
+        let is_empty = |id: &str| {
+            let tab = tabs.iter().find(|tab| tab.id == id);
+            tab.is_none_or(|tab| tab.url.is_empty() || tab.url == EMPTY_TAB)
+        };
+        if is_empty(&current) && !is_empty(self.connection.tab()) {
+            return Ok(self.session.activate_tab(self.connection.tab()).await?);
+        }
+        self.connection = Self::connect(&self.session, current).await?;
+        self.listen().await?;
+        self.apply_emulation(deadline).await
+    }
+
+    async fn connect(session: &Session, tab: String) -> Result<Connection, PageError> {
+        let client = session
+            .attach_client(Some(&tab), ClientOrigin::External)
+            .await?;
+        Ok(Connection::new(tab, client))
+    }
+
+    /// Starts to listen to the events of the tab.
+    async fn listen(&mut self) -> Result<(), PageError> {
+        self.connection
+            .send("Page.enable", &serde_json::json!({}))?;
+        // The bodies of responses are not read.
+        let network = serde_json::json!({"maxTotalBufferSize": 0, "maxResourceBufferSize": 0});
+        self.connection.send("Network.enable", &network)?;
+        Ok(())
+    }
+}
