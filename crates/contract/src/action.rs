@@ -211,6 +211,18 @@ impl Action {
         }
     }
 
+    /// Returns the bytes of the texts that the client chose.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::WaitFor { selector } | Self::Click { selector, .. } => selector.len(),
+            Self::Write { text } => text.len(),
+            Self::Press { key } => key.len(),
+            Self::Scroll { selector, .. } => selector.as_ref().map_or(0, String::len),
+            Self::ExecuteJavascript { script } => script.len(),
+            Self::Wait { .. } | Self::Screenshot(_) | Self::Scrape | Self::Pdf(_) => 0,
+        }
+    }
+
     /// Parses one action. The path of the issue is relative to it.
     fn parse(value: &Field) -> Result<Self, Issue> {
         let mut issues = IssueCollector::default();

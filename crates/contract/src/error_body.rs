@@ -228,6 +228,73 @@ impl ErrorBody {
         Self::new("The server is stopping.")
     }
 
+    /// Reports that the host of a scrape does not exist. `reason` names it.
+    pub fn scrape_unresolved(reason: &str) -> Self {
+        Self::with_code(
+            "SCRAPE_DNS_RESOLUTION_ERROR",
+            format!("Cannot scrape the page: {reason}. Check the address."),
+        )
+    }
+
+    /// Reports that a scrape took longer than its `timeout`, in milliseconds.
+    pub fn scrape_timeout(timeout_ms: u32) -> Self {
+        Self::with_code(
+            "SCRAPE_TIMEOUT",
+            format!(
+                "The page was not scraped within the timeout of {timeout_ms} ms. Increase timeout, or remove waits and \
+                 actions."
+            ),
+        )
+    }
+
+    /// Reports that the certificate of the site is not valid. `error` is Chromium's error.
+    pub fn scrape_certificate(error: &str) -> Self {
+        Self::with_code(
+            "SCRAPE_SSL_ERROR",
+            format!(
+                "The site has no valid certificate ({error}). Set skipTlsVerification to true to scrape it all the same."
+            ),
+        )
+    }
+
+    /// Reports that the site or its page prevented the scrape.
+    pub fn scrape_site(reason: &str) -> Self {
+        Self::with_code(
+            "SCRAPE_SITE_ERROR",
+            format!("Cannot scrape the page: {reason}."),
+        )
+    }
+
+    /// Reports that the address is a file that cannot be converted.
+    pub fn scrape_unsupported_file(kind: &str) -> Self {
+        Self::with_code(
+            "SCRAPE_UNSUPPORTED_FILE_ERROR",
+            format!(
+                "The address is a file that this server does not convert ({kind}). It scrapes HTML, text, JSON and XML."
+            ),
+        )
+    }
+
+    /// Reports that an action failed. `number` counts from 1.
+    pub fn scrape_action(number: usize, reason: &str) -> Self {
+        Self::with_code(
+            "SCRAPE_ACTION_ERROR",
+            format!("Action {number} failed: {reason}."),
+        )
+    }
+
+    /// Reports that the egress filter denied the address of a scrape.
+    pub fn scrape_denied(reason: &str) -> Self {
+        Self::new(format!("The address cannot be scraped: {reason}."))
+    }
+
+    fn with_code(code: &'static str, error: String) -> Self {
+        Self {
+            code: Some(code),
+            ..Self::new(error)
+        }
+    }
+
     /// Reports that the body is malformed JSON or a bare scalar.
     pub fn invalid_json() -> Self {
         Self {

@@ -49,6 +49,9 @@ pub use response::{
     CreateResponse, DeleteResponse, HealthResponse, ListResponse, ProfileDeletedResponse,
     ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
-pub use scrape::{Format, ScrapeContext, ScrapeRequest};
+pub use scrape::{
+    ActionResults, Format, ScrapeContext, ScrapeData, ScrapeRequest, ScrapeResponse, ScrapedPage,
+    ScriptValue,
+};
 pub use session::{DestroyedReason, SessionStatus};
 pub use warning::{NotSaved, ProfileWarning};

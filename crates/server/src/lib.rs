@@ -34,6 +34,7 @@ mod page_driver;
 mod profiles;
 mod request_rate;
 mod sandbox;
+mod scrape;
 mod sessions;
 mod store;
 mod team;

@@ -52,8 +52,10 @@ pub(crate) struct Runtime {
     pub agent_browser: PathBuf,
     /// The wrapper on the `PATH` that adds `scrape` to the binary.
     pub agent_browser_command: PathBuf,
-    /// The converter behind `scrape`.
+    /// The converter behind `scrape` and scrapes.
     pub turndown: PathBuf,
+    /// The script that reads pages for scrapes.
+    pub extract: PathBuf,
     pub bash: PathBuf,
     /// The directories on the `PATH` of bash, highest priority first.
     pub path: Vec<PathBuf>,
@@ -95,6 +97,7 @@ impl Runtime {
             agent_browser: installed.join("bin/agent-browser"),
             agent_browser_command: dir.join("agent-browser/bin/agent-browser"),
             turndown: installed.join("turndown/turndown.js"),
+            extract: dir.join("scrape/extract.js"),
             bash: PathBuf::from("/bin/bash"),
             path: vec![
                 dir.join("agent-browser/bin"),
@@ -144,6 +147,7 @@ impl Runtime {
             &self.agent_browser,
             &self.agent_browser_command,
             &self.turndown,
+            &self.extract,
             &self.bash,
         ];
         parts

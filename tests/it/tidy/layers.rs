@@ -10,6 +10,7 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["commands"],
     &["lifecycle"],
     &["http"],
+    &["scrape"],
     &["page_driver"],
     &["sessions"],
     &["backup"],

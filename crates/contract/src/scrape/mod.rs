@@ -1,14 +1,16 @@
-//! Scrapes: the request, and what a later session needs to continue one.
+//! Scrapes: the request, the response, and what a later session needs to continue one.
 
 mod context;
 mod format;
 mod request;
+mod response;
 
 use crate::body::{NONE, Schema};
 
 pub use context::ScrapeContext;
 pub use format::Format;
 pub use request::ScrapeRequest;
+pub use response::{ActionResults, ScrapeData, ScrapeResponse, ScrapedPage, ScriptValue};
 
 /// The maximum number of formats of a request. There are fewer names of formats.
 pub(crate) const MAX_FORMATS: usize = 50;

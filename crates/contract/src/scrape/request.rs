@@ -131,6 +131,17 @@ impl ScrapeRequest {
         issues.into_result(request)
     }
 
+    /// Returns the bytes of the texts that the client chose.
+    pub fn text_bytes(&self) -> usize {
+        let headers = self.headers.iter();
+        let selectors = self.include_tags.iter().chain(&self.exclude_tags);
+        let selectors = selectors.map(|selector| selector.len() + size_of::<String>());
+        let actions = self.actions.iter().map(Action::text_bytes);
+        let headers = headers.map(|(name, value)| name.len() + value.len());
+        let texts: usize = selectors.chain(actions).chain(headers).sum();
+        texts + self.url.len() + self.source_url.len()
+    }
+
     /// Checks the rules that involve several fields.
     fn check_together(&self, issues: &mut IssueCollector, has_timeout: bool) {
         if self.zero_data_retention && self.profile.is_some() {

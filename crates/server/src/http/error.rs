@@ -15,6 +15,7 @@ use crate::clock;
 use crate::fair_queue::TeamQueueFull;
 use crate::profiles::ProfileError;
 use crate::request_rate::RateExceeded;
+use crate::scrape::ScrapeError;
 use crate::sessions::SessionError;
 
 /// The `Retry-After` seconds when the server is full or stopping. Sessions start and end at the
@@ -94,6 +95,9 @@ pub(crate) enum ApiError {
     /// The code did not start. The reason can contain output of user code, so it must reach the
     /// caller only, and never the log.
     ExecutionUnavailable(String),
+    /// A page was not scraped. The reason can contain texts of the page, so it must reach the
+    /// caller only, and never the log.
+    Scrape(ScrapeError),
     /// The server is stopping.
     Stopping,
     /// No route has this path.
@@ -145,6 +149,7 @@ impl ApiError {
             | ApiError::SessionBusy(_)
             | ApiError::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ApiError::Scrape(error) => scrape_status(error),
             ApiError::DiskFull { .. }
             | ApiError::MemoryLow { .. }
             | ApiError::Unmeasured { .. }
@@ -220,6 +225,7 @@ impl ApiError {
             ApiError::BrowserUnreachable(reason) => ErrorBody::browser_unreachable(&reason),
             ApiError::BrowserCrashed => ErrorBody::browser_crashed(),
             ApiError::ExecutionUnavailable(reason) => ErrorBody::execution_unavailable(&reason),
+            ApiError::Scrape(error) => scrape_body(&error),
             ApiError::Stopping => ErrorBody::stopping(),
             ApiError::UnknownPath => ErrorBody::unknown_path(),
             ApiError::UnknownApiPath => ErrorBody::unknown_api_path(),
@@ -295,6 +301,43 @@ impl From<SessionError> for ApiError {
             SessionError::BrowserCrashed => ApiError::BrowserCrashed,
             SessionError::Internal(reason) => ApiError::Internal(reason),
         }
+    }
+}
+
+impl From<ScrapeError> for ApiError {
+    fn from(error: ScrapeError) -> ApiError {
+        match error {
+            ScrapeError::Session(error) => error.into(),
+            error => ApiError::Scrape(error),
+        }
+    }
+}
+
+/// Returns the status of a failed scrape. Firecrawl answers 200 for an unknown host name.
+fn scrape_status(error: &ScrapeError) -> StatusCode {
+    match error {
+        ScrapeError::Unresolved(_) => StatusCode::OK,
+        ScrapeError::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+        ScrapeError::Denied(_) => StatusCode::FORBIDDEN,
+        ScrapeError::Certificate(_)
+        | ScrapeError::UnsupportedFile(_)
+        | ScrapeError::Action { .. }
+        | ScrapeError::Site(_)
+        | ScrapeError::Session(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn scrape_body(error: &ScrapeError) -> ErrorBody {
+    match error {
+        ScrapeError::Unresolved(reason) => ErrorBody::scrape_unresolved(reason),
+        ScrapeError::TimedOut(timeout_ms) => ErrorBody::scrape_timeout(*timeout_ms),
+        ScrapeError::Denied(reason) => ErrorBody::scrape_denied(reason),
+        ScrapeError::Certificate(error) => ErrorBody::scrape_certificate(error),
+        ScrapeError::UnsupportedFile(kind) => ErrorBody::scrape_unsupported_file(kind),
+        ScrapeError::Action { number, reason } => ErrorBody::scrape_action(*number, reason),
+        ScrapeError::Site(reason) => ErrorBody::scrape_site(reason),
+        // Has become the error of the session.
+        ScrapeError::Session(_) => ErrorBody::internal(),
     }
 }
 

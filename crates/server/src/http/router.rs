@@ -12,7 +12,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use crate::http::error::ApiError;
 use crate::http::handlers::{
     cdp, create_session, delete_session, execute, health, list_sessions, live_view, metrics,
-    openapi, operator, probes, profiles, show_session,
+    openapi, operator, probes, profiles, scrape, show_session,
 };
 use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::state::AppState;
@@ -25,7 +25,9 @@ const API_PREFIXES: [&str; 3] = ["/v0/", "/v1/", "/v2/"];
 
 /// Returns the router of the public listener.
 pub(crate) fn public(state: AppState) -> Router {
-    let mut router = server_routes().merge(session_link_routes());
+    let mut router = server_routes()
+        .merge(session_link_routes())
+        .merge(scrape_routes());
     for prefix in PREFIXES {
         router = router.merge(api_routes(prefix));
     }
@@ -119,6 +121,13 @@ fn api_routes(prefix: &str) -> Router<AppState> {
         .route(&format!("{prefix}/{{id}}/"), session())
         .route(&format!("{prefix}/{{id}}/execute"), execute())
         .route(&format!("{prefix}/{{id}}/execute/"), execute())
+}
+
+/// Scrapes, which have one prefix.
+fn scrape_routes() -> Router<AppState> {
+    Router::new()
+        .route("/v2/scrape", post(scrape::scrape))
+        .route("/v2/scrape/", post(scrape::scrape))
 }
 
 /// Returns the router of the internal listener, which kernels and the agent-browser daemon use to

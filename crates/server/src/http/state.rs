@@ -17,6 +17,7 @@ use crate::http::error::ApiError;
 use crate::http::middleware::log_limit::LogLimits;
 use crate::metrics::{Descriptors, Gauges, Rejection};
 use crate::profiles::Profiles;
+use crate::scrape::Scrapes;
 use crate::sessions::{Registry, SessionEntry};
 use crate::team::Team;
 
@@ -43,6 +44,7 @@ struct Shared {
     isolation: IsolationLevel,
     started_at: Timestamp,
     registry: Arc<Registry>,
+    scrapes: Scrapes,
     load: ServerLoad,
     log_limits: LogLimits,
     large_bodies: FairQueue,
@@ -75,6 +77,7 @@ impl AppState {
         live_view_policy: HeaderValue,
         isolation: IsolationLevel,
         registry: Arc<Registry>,
+        scrapes: Scrapes,
         load: ServerLoad,
     ) -> AppState {
         AppState(Arc::new(Shared {
@@ -85,6 +88,7 @@ impl AppState {
             started_at: clock::now(),
             log_limits: LogLimits::new(registry.server_limits()),
             registry,
+            scrapes,
             load,
             large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
             profile_lists: FairQueue::new(READ_PROFILE_LISTS, MAX_WAITING),
@@ -133,6 +137,10 @@ impl AppState {
 
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    pub fn scrapes(&self) -> &Scrapes {
+        &self.0.scrapes
     }
 
     /// The sources of metrics on the server's own resources.

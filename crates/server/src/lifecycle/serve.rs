@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
 use crate::http::state::{AppState, Origins, ServerLoad};
+use crate::scrape::{PageSource, Scrapes};
 use crate::sessions::{Registry, spawn_watchers};
 use crate::store::Store;
 
@@ -71,6 +72,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         servers: TaskTracker::new(),
     };
     let (store, past) = open_store(&config, &tasks).await?;
+    let page_source = PageSource::read(&runtime.dir)?;
     let sandbox = Sandbox {
         isolation,
         runtime,
@@ -87,7 +89,14 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     )
     .await?;
     let local_host = listeners.public.local_addr()?.to_string();
-    let state = build_state(&config, keys, local_host, &descriptors, &registry)?;
+    let state = build_state(
+        &config,
+        keys,
+        local_host,
+        &descriptors,
+        &registry,
+        page_source,
+    )?;
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let grace = config.stop_grace;
     let reloader = Reloader::new(config, files, key_files, uid_count, authorities, state);
@@ -107,6 +116,7 @@ fn build_state(
     local_host: String,
     descriptors: &DescriptorWatch,
     registry: &Arc<Registry>,
+    page_source: PageSource,
 ) -> anyhow::Result<AppState> {
     let limits = connection_limits(
         config.max_connections,
@@ -124,6 +134,7 @@ fn build_state(
         live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,
         Arc::clone(registry),
+        Scrapes::new(Arc::clone(registry), page_source),
         ServerLoad {
             connections: Connections::new(limits),
             descriptors: Arc::clone(&descriptors.counted),

@@ -5,6 +5,7 @@ mod gauges;
 mod limits;
 mod outcomes;
 mod primitives;
+mod scrapes;
 mod teams;
 mod warm;
 
@@ -21,6 +22,7 @@ pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::gauges::{ConnectionCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
+pub(crate) use self::scrapes::{ScrapeMetrics, ScrapeOutcome};
 pub(crate) use self::teams::TeamMetrics;
 pub(crate) use self::warm::{ColdReason, WarmMetrics};
 use crate::team::Team;
@@ -80,6 +82,7 @@ pub(crate) struct Metrics {
     accept_paused: IntGauge,
     teams: TeamMetrics,
     warm: WarmMetrics,
+    scrapes: ScrapeMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -126,6 +129,7 @@ impl Metrics {
             accept_paused: IntGauge::default(),
             teams: TeamMetrics::default(),
             warm: WarmMetrics::new(),
+            scrapes: ScrapeMetrics::new(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -138,6 +142,7 @@ impl Metrics {
         self.register_host();
         self.register_limits();
         self.warm.register(&mut self.registry);
+        self.scrapes.register(&mut self.registry);
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -282,6 +287,11 @@ impl Metrics {
                 drop(family.get_or_create(&[(label, value)]));
             }
         }
+    }
+
+    /// The metrics of scrapes.
+    pub fn scrapes(&self) -> &ScrapeMetrics {
+        &self.scrapes
     }
 
     pub fn session_created(&self, outcome: CreateOutcome, duration: Duration) {

@@ -1,12 +1,12 @@
 //! Performs the actions of a scrape.
 
 use hearth_contract::action::Action;
-use serde::{Deserialize, Serialize};
+use hearth_contract::{ScrapedPage, ScriptValue};
 use tokio::time::Instant;
 
 use super::PageDriver;
 use super::error::PageError;
-use super::script::ScriptValue;
+use super::script::bytes_of;
 
 /// The maximum size of the HTML of a page, in bytes.
 const MAX_HTML_BYTES: usize = 16 << 20;
@@ -27,20 +27,13 @@ pub(crate) enum ActionResult {
     Script(ScriptValue),
 }
 
-/// A page at the time of an action.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ScrapedPage {
-    pub url: String,
-    pub html: String,
-}
-
 impl ActionResult {
     /// Returns the bytes that the result takes in memory.
     pub fn bytes(&self) -> usize {
         match self {
             ActionResult::Screenshot(url) | ActionResult::Pdf(url) => url.len(),
             ActionResult::Scrape(page) => page.url.len() + page.html.len(),
-            ActionResult::Script(returned) => returned.bytes(),
+            ActionResult::Script(returned) => bytes_of(&returned.value),
         }
     }
 }

@@ -85,8 +85,8 @@ impl PageDriver {
         Ok(())
     }
 
-    /// Waits for the document that an action has opened, if it has opened one.
-    pub(super) async fn settle(&mut self, deadline: Instant) -> Result<(), PageError> {
+    /// Waits for the document that an action or the page has opened, if one is being opened.
+    pub async fn settle(&mut self, deadline: Instant) -> Result<(), PageError> {
         self.follow(deadline).await?;
         // The events that an action causes arrive before this reply.
         let params = json!({"expression": "0", "returnByValue": true});

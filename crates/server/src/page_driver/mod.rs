@@ -79,6 +79,11 @@ impl PageDriver {
         self.connection.page.document()
     }
 
+    /// Returns the session.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
     /// Attaches to the current tab, if it is another one than before. Leaves an empty tab that the
     /// page has opened behind the page.
     pub async fn follow(&mut self, deadline: Instant) -> Result<(), PageError> {

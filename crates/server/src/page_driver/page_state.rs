@@ -48,7 +48,6 @@ pub(super) struct Load {
 /// The response that a document comes from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Document {
-    pub url: String,
     pub status: u16,
     pub status_text: String,
     /// The media type without parameters.
@@ -181,7 +180,6 @@ impl PageState {
             })
         });
         let document = Document {
-            url: event.response.url,
             status: event.response.status,
             status_text: event.response.status_text,
             mime_type: event.response.mime_type,
@@ -238,7 +236,6 @@ struct Responded {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Response {
-    url: String,
     status: u16,
     #[serde(default)]
     status_text: String,

@@ -1,6 +1,7 @@
 //! Runs scripts in the page: the server's own in an isolated world, and those of clients among the
 //! page's scripts.
 
+use hearth_contract::ScriptValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -30,24 +31,8 @@ const TO_JSON: &str = "function (limit) {
     return text?.length > limit ? { length: text.length } : { text: text ?? 'null' };
 }";
 
-/// The value that a client's script returned.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct ScriptValue {
-    /// The type in JavaScript: `string`, `number`, `object`, `undefined`, …
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The value. Null if it cannot be written as JSON.
-    pub value: Value,
-}
-
-impl ScriptValue {
-    /// Returns about the bytes that the value takes in memory.
-    pub fn bytes(&self) -> usize {
-        bytes_of(&self.value)
-    }
-}
-
-fn bytes_of(value: &Value) -> usize {
+/// Returns about the bytes that a value takes in memory.
+pub(super) fn bytes_of(value: &Value) -> usize {
     let own = size_of::<Value>();
     match value {
         Value::String(text) => own + text.len(),

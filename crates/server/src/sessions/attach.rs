@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_browser::{Browser, BrowserError, BrowserInfo, Client, ClientOrigin, Tab, Target, Viewport};
+use hearth_browser::{
+    Browser, BrowserError, BrowserInfo, Client, ClientOrigin, Tab, Target, Viewport,
+};
 use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
 use tokio::time::timeout;

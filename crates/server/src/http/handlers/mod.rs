@@ -13,4 +13,5 @@ pub(crate) mod openapi;
 pub(crate) mod operator;
 pub(crate) mod probes;
 pub(crate) mod profiles;
+pub(crate) mod scrape;
 pub(crate) mod show_session;

@@ -1,0 +1,62 @@
+//! `POST /v2/scrape`: scrapes a page.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use hearth_contract::ScrapeRequest;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::http::error::ApiError;
+use crate::http::extract::ApiRequest;
+use crate::http::peer::Peer;
+use crate::http::state::AppState;
+use crate::scrape::Scraped;
+
+/// The time that a client has for reading a response.
+const SEND_TIME: Duration = Duration::from_mins(1);
+
+/// The size of the pieces of a response.
+const PIECE_BYTES: usize = 64 * 1024;
+
+pub(crate) async fn scrape(
+    State(state): State<AppState>,
+    Extension(peer): Extension<Arc<Peer>>,
+    request: ApiRequest,
+) -> Result<Response, ApiError> {
+    let scrape = ScrapeRequest::parse(&request.body).map_err(ApiError::Validation)?;
+    drop(request.body);
+    let scraped = state.scrapes().scrape(request.team, scrape).await?;
+    Ok(stream_response(scraped, peer, state.registry().tracker()))
+}
+
+/// Sends a response piece by piece. Its memory stays reserved until it is sent, which the client
+/// must allow in time.
+fn stream_response(scraped: Scraped, peer: Arc<Peer>, tracker: &TaskTracker) -> Response {
+    let Scraped { json, reserved } = scraped;
+    let sent = CancellationToken::new();
+    let owned = (reserved, sent.clone().drop_guard());
+    let json = Bytes::from(json);
+    let pieces = (0..json.len()).step_by(PIECE_BYTES).map(move |start| {
+        // The closure owns them until the last piece is sent.
+        let _ = &owned;
+        let end = json.len().min(start + PIECE_BYTES);
+        Ok::<_, Infallible>(json.slice(start..end))
+    });
+    tracker.spawn(async move {
+        tokio::select! {
+            () = sent.cancelled() => {}
+            () = sleep(SEND_TIME) => peer.abort(),
+        }
+    });
+    let body = Body::from_stream(stream::iter(pieces));
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}
