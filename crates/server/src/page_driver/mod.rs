@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_browser::ClientOrigin;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use self::connection::Connection;
@@ -40,6 +41,9 @@ pub(crate) use self::page_state::Document;
 
 /// The address of an empty tab.
 const EMPTY_TAB: &str = "about:blank";
+
+/// The time for a tab to confirm that it sends events.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A driver of a session's current tab.
 #[derive(Debug)]
@@ -111,13 +115,17 @@ impl PageDriver {
         Ok(Connection::new(tab, client))
     }
 
-    /// Starts to listen to the events of the tab.
+    /// Starts to listen to the events of the tab. Waits for the replies, because a page of another
+    /// process would not send the events if the browser opened it before it handles these calls.
     async fn listen(&mut self) -> Result<(), PageError> {
-        self.connection
-            .send("Page.enable", &serde_json::json!({}))?;
+        let deadline = Instant::now() + LISTEN_TIMEOUT;
         // The bodies of responses are not read.
-        let network = serde_json::json!({"maxTotalBufferSize": 0, "maxResourceBufferSize": 0});
-        self.connection.send("Network.enable", &network)?;
+        let network = json!({"maxTotalBufferSize": 0, "maxResourceBufferSize": 0});
+        let connection = &mut self.connection;
+        let _: Value = connection
+            .call("Network.enable", &network, deadline)
+            .await?;
+        let _: Value = connection.call("Page.enable", &json!({}), deadline).await?;
         Ok(())
     }
 }
