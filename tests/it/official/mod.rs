@@ -28,7 +28,7 @@ use elsewhere::Elsewhere;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use hearth_test_support::document::assert_section;
-use hearth_test_support::report::{assert_all_good, table};
+use hearth_test_support::report::{Report, assert_all_good, table};
 use hearth_test_support::{ClientHome, Site, TestServer};
 use serde_json::json;
 use visit::Visit;
@@ -135,8 +135,15 @@ const CLIENTS_AT_ONCE: usize = 3;
 
 #[tokio::test]
 async fn every_official_client_scrapes_and_interacts_and_is_documented() {
-    let (servers, elsewhere, site) =
-        tokio::join!(Servers::start(), Elsewhere::listen(), Site::start());
+    let servers = Servers::start().await;
+    let reports = scrape_with_every_client(&servers).await;
+    servers.stop().await;
+    assert_section("docs/conformance.md", "official-scrape", &table(&reports));
+}
+
+/// Runs all steps of a scrape with every client.
+async fn scrape_with_every_client(servers: &Servers) -> Vec<Report> {
+    let (elsewhere, site) = tokio::join!(Elsewhere::listen(), Site::start());
     let other_team = servers.keyed.with_key(OTHER_TEAM_KEY);
     let scrape = scraped::scrape_with_session(&other_team, &site.url("/title/Other")).await;
     let (both, scrape) = ((&servers.keyed, &servers.open), scrape.as_str());
@@ -165,8 +172,7 @@ async fn every_official_client_scrapes_and_interacts_and_is_documented() {
         "the other team's session is unharmed: {}",
         ran.text
     );
-    servers.stop().await;
-    assert_section("docs/conformance.md", "official-scrape", &table(&reports));
+    reports
 }
 
 #[tokio::test]
