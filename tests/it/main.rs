@@ -43,6 +43,7 @@ mod profiles;
 mod recovery;
 mod reload;
 mod restart;
+mod scrape_interact;
 mod settings;
 mod soak;
 mod tidy;

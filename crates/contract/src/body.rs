@@ -28,6 +28,10 @@ pub(crate) const FIELDS: Schema = Schema::Fields(&[
     ("language", NONE),
     ("timeout", NONE),
     ("origin", NONE),
+    // Of interactions with scrapes:
+    ("prompt", NONE),
+    ("integration", NONE),
+    ("existingSessionId", NONE),
     // Of scrapes:
     ("url", NONE),
     (
@@ -199,6 +203,13 @@ fn surrogate_at(bytes: &[u8]) -> Option<Surrogate> {
         0xd800..=0xdbff => Some(Surrogate::High),
         0xdc00..=0xdfff => Some(Surrogate::Low),
         _ => None,
+    }
+}
+
+impl Field {
+    /// Returns true for an empty string.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::String(text) if text.is_empty())
     }
 }
 

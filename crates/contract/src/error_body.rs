@@ -3,6 +3,8 @@
 //! Errors of authentication, sessions and validation have the texts of the reference server,
 //! because clients match on them. The other texts are specific to Hearth.
 
+mod interact;
+
 use serde::Serialize;
 
 use crate::execute::Language;

@@ -1,6 +1,7 @@
 //! The body of a request that runs code in a session.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::body::{Body, Field};
 use crate::field::IssueCollector;
@@ -16,6 +17,9 @@ pub enum Language {
     /// `bash`: a fresh shell.
     Bash,
 }
+
+/// The timeout in seconds of a request without one.
+const DEFAULT_SECONDS: u32 = 30;
 
 impl Language {
     const WIRE_NAMES: &'static [&'static str] = &["python", "node", "bash"];
@@ -49,12 +53,15 @@ pub struct ExecuteRequest {
     pub code: String,
     /// The language of the source. Defaults to node.
     pub language: Language,
-    /// Seconds until the deadline, 1..=300, including the wait for a busy session. Defaults to 30.
-    pub timeout_seconds: u32,
+    /// The time until the deadline, including the wait for a busy session.
+    pub timeout: Duration,
 }
 
 impl ExecuteRequest {
-    /// Validates a body.
+    /// The timeout of a request without one.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(DEFAULT_SECONDS as u64);
+
+    /// Validates a body. The timeout is a whole number of seconds, 1..=300.
     pub fn parse(body: &Body) -> Result<Self, Vec<Issue>> {
         let mut issues = IssueCollector::default();
         let Some(fields) = issues.object(&[], body.root()) else {
@@ -62,18 +69,23 @@ impl ExecuteRequest {
         };
         let code = issues.string(&["code"], fields.get("code"), 1..=100_000);
         let language = parse_language(&mut issues, fields.get("language"));
-        let timeout_seconds = issues.integer(&["timeout"], fields.get("timeout"), 1..=300, 30);
+        let timeout_seconds = issues.integer(
+            &["timeout"],
+            fields.get("timeout"),
+            1..=300,
+            DEFAULT_SECONDS,
+        );
         issues.check_string(&["origin"], fields.get("origin"));
         // Missing code is an issue, so this function never returns an empty source.
         issues.into_result(Self {
             code: code.unwrap_or_default(),
             language,
-            timeout_seconds,
+            timeout: Duration::from_secs(timeout_seconds.into()),
         })
     }
 }
 
-fn parse_language(issues: &mut IssueCollector, value: Option<&Field>) -> Language {
+pub(crate) fn parse_language(issues: &mut IssueCollector, value: Option<&Field>) -> Language {
     let Some(value) = value else {
         return Language::Node;
     };

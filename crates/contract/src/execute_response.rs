@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::time::Duration;
 
 /// The maximum size of a piece of text before it is escaped. JSON needs at most six bytes for one.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -104,25 +105,33 @@ impl ExecuteResponse {
 
     /// Returns the response as pieces of JSON. Each has at most 100 KB.
     pub fn into_json(self) -> JsonPieces {
+        self.into_pieces("{\"success\":true".to_owned())
+    }
+
+    /// Returns the response as pieces of JSON that begin with `start`, which is an object without
+    /// its last brace.
+    pub(crate) fn into_pieces(self, start: String) -> JsonPieces {
         JsonPieces {
             response: self,
+            start,
             next: Some((Part::Stdout, 0)),
         }
     }
 
     /// Returns the `error` of an execution that was killed at its timeout.
-    pub fn timeout_error(timeout_seconds: u32) -> String {
-        let unit = if timeout_seconds == 1 {
+    pub fn timeout_error(timeout: Duration) -> String {
+        let unit = if timeout == Duration::from_secs(1) {
             "second"
         } else {
             "seconds"
         };
-        format!("Execution was killed: it reached its timeout of {timeout_seconds} {unit}")
+        let seconds = timeout.as_secs_f64();
+        format!("Execution was killed: it reached its timeout of {seconds} {unit}")
     }
 
     /// Returns the `error` of an execution whose timeout passed before the interpreter was ready.
-    pub fn early_timeout_error(timeout_seconds: u32) -> String {
-        let sentence = Self::timeout_error(timeout_seconds);
+    pub fn early_timeout_error(timeout: Duration) -> String {
+        let sentence = Self::timeout_error(timeout);
         format!(
             "{sentence} before the code had begun (the interpreter was still connecting to the browser)"
         )
@@ -163,6 +172,8 @@ enum Part {
 #[derive(Debug)]
 pub struct JsonPieces {
     response: ExecuteResponse,
+    /// The JSON before the first text.
+    start: String,
     /// The next text, and the offset of its next byte. `None` after the last one.
     next: Option<(Part, usize)>,
 }
@@ -181,8 +192,11 @@ impl Iterator for JsonPieces {
         };
         let mut piece = Vec::new();
         if start == 0 {
+            if let Part::Stdout = part {
+                piece.extend_from_slice(self.start.as_bytes());
+            }
             piece.extend_from_slice(match part {
-                Part::Stdout => b"{\"success\":true,\"stdout\":\"",
+                Part::Stdout => b",\"stdout\":\"",
                 Part::Result => b"\"result\":\"",
                 Part::Stderr => b"\"stderr\":\"",
                 Part::Error => b"\"error\":\"",
@@ -309,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_killed_and_truncated_execution_reports_both() {
-        let error = ExecuteResponse::timeout_error(1);
+        let error = ExecuteResponse::timeout_error(Duration::from_secs(1));
         let response = ExecuteResponse::from_parts(ExecuteResult {
             exit_code: 137,
             killed: true,

@@ -4,6 +4,9 @@
 //! follow JavaScript, so `60.0` is an integer and `1e21` is an integer outside the safe range.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use url::Url;
 
 use crate::body::{Field, Fields};
 use crate::issue::{Bound, Issue, Path};
@@ -212,6 +215,45 @@ impl IssueCollector {
             return None;
         };
         Some(text)
+    }
+
+    /// Parses an optional string field of any length.
+    pub(crate) fn any_string(&mut self, path: Path, value: Option<&Field>) -> Option<String> {
+        self.optional_string(path, value, 0..=usize::MAX - 1)
+    }
+
+    /// Parses an optional field with the URL of a page.
+    pub(crate) fn http_url(&mut self, path: Path, value: Option<&Field>) -> Option<String> {
+        let text = self.any_string(path, value)?;
+        match Url::parse(text.trim()) {
+            Ok(url) if ["http", "https"].contains(&url.scheme()) => return Some(url.into()),
+            Ok(_) => self.push(Issue::unsupported_protocol(path)),
+            Err(_) => self.push(Issue::invalid_url(path)),
+        }
+        None
+    }
+
+    /// Parses an optional number of seconds, which may have a fraction.
+    pub(crate) fn seconds(
+        &mut self,
+        path: Path,
+        value: Option<&Field>,
+        range: RangeInclusive<u32>,
+    ) -> Option<Duration> {
+        let Field::Number(number) = value? else {
+            self.push(Issue::wrong_type(path, "number", type_name(value)));
+            return None;
+        };
+        let (start, end) = range.into_inner();
+        if *number < f64::from(start) {
+            self.push(Issue::number_range(path, Bound::TooSmall(start.into())));
+            None
+        } else if *number > f64::from(end) {
+            self.push(Issue::number_range(path, Bound::TooBig(end.into())));
+            None
+        } else {
+            Some(Duration::from_secs_f64(*number))
+        }
     }
 
     /// Checks the type of an optional string field that is not used.

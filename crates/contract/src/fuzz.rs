@@ -5,7 +5,9 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::body::{Body, FIELDS, Field, NONE, Schema, replace_lone_surrogates};
-use crate::{CreateRequest, ExecuteRequest, Issue, ScrapeContext, ScrapeRequest};
+use crate::{
+    CreateRequest, ExecuteRequest, Issue, ScrapeContext, ScrapeInteractRequest, ScrapeRequest,
+};
 
 /// The number of rules for the fields of a request. None yields two issues.
 const MAX_ISSUES: usize = 12;
@@ -30,6 +32,9 @@ const BODIES: Vocabulary = Vocabulary {
         "language",
         "timeout",
         "origin",
+        "prompt",
+        "integration",
+        "existingSessionId",
         "url",
         "formats",
         "type",
@@ -173,7 +178,14 @@ fn bodies_are_parsed_as_by_a_parser_that_keeps_everything() {
         match ExecuteRequest::parse(&body) {
             Ok(request) => {
                 assert!((1..=100_000).contains(&request.code.chars().count()));
-                assert!((1..=300).contains(&request.timeout_seconds));
+                assert!((1..=300).contains(&request.timeout.as_secs()));
+            }
+            Err(issues) => assert_issues(&issues, MAX_ISSUES),
+        }
+        match ScrapeInteractRequest::parse(&body) {
+            Ok(request) => {
+                let seconds = request.timeout.map(|timeout| timeout.as_secs_f64());
+                assert!(seconds.is_none_or(|seconds| (1.0..=300.0).contains(&seconds)));
             }
             Err(issues) => assert_issues(&issues, MAX_ISSUES),
         }

@@ -1,8 +1,8 @@
 //! The wire format: request bodies, response bodies and error messages.
 //!
-//! - [`CreateRequest`], [`ExecuteRequest`], [`ListRequest`] and [`ScrapeRequest`] are parsed by
-//!   hand from a [`Body`] or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
-//!   the complete list.
+//! - [`CreateRequest`], [`ExecuteRequest`], [`ListRequest`], [`ScrapeRequest`] and
+//!   [`ScrapeInteractRequest`] are parsed by hand from a [`Body`] or from query pairs. Parsing
+//!   collects *every* [`Issue`] in schema order, because clients show the complete list.
 //! - The response structs serialize their keys in the order of the reference server.
 //! - [`ErrorBody`] contains the text of every error.
 //!
@@ -28,6 +28,7 @@ mod location;
 mod operator;
 mod response;
 mod scrape;
+mod scrape_interact;
 mod session;
 mod warning;
 
@@ -53,5 +54,6 @@ pub use scrape::{
     ActionResults, Format, ScrapeContext, ScrapeData, ScrapeRequest, ScrapeResponse, ScrapedPage,
     ScriptValue,
 };
+pub use scrape_interact::{InteractSession, InteractTask, ScrapeInteractRequest};
 pub use session::{DestroyedReason, SessionStatus};
 pub use warning::{NotSaved, ProfileWarning};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hearth_contract::{
     Body, CreateRequest, ErrorBody, ExecuteRequest, Issue, Language, ListRequest, StatusFilter,
@@ -200,8 +201,8 @@ fn the_largest_safe_integer_is_merely_too_big() {
 fn a_request_to_run_code_has_the_documented_defaults() {
     let request = execute(&json!({"code": "1"})).unwrap();
     assert_eq!(
-        (request.language, request.timeout_seconds),
-        (Language::Node, 30)
+        (request.language, request.timeout),
+        (Language::Node, Duration::from_secs(30))
     );
 }
 
@@ -210,7 +211,10 @@ fn every_language_is_parsed_by_its_name() {
     for language in [Language::Python, Language::Node, Language::Bash] {
         let body = json!({"code": "1", "language": language.as_str(), "timeout": 7});
         let request = execute(&body).unwrap();
-        assert_eq!((request.language, request.timeout_seconds), (language, 7));
+        assert_eq!(
+            (request.language, request.timeout),
+            (language, Duration::from_secs(7))
+        );
     }
 }
 

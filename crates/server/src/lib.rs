@@ -1,7 +1,7 @@
 //! The Hearth server.
 //!
 //! A request passes through these modules in this order: `http` routes, authenticates and parses
-//! it, `sessions` runs it, `sandbox` isolates the session's processes, and `http::error` maps
+//! it, `scrape` finds the session of a scrape, `sessions` runs it, `sandbox` isolates the session's processes, and `http::error` maps
 //! errors to status codes. `profiles` keeps browser state between sessions, `store` keeps records
 //! across restarts, `backup` copies both, and `live_view` shows a session's current tab to people.
 //!

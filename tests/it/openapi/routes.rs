@@ -97,6 +97,7 @@ async fn every_path_accepts_exactly_the_files_methods() {
         }
         let address = path
             .replace("{id}", UNKNOWN_ID)
+            .replace("{jobId}", UNKNOWN_ID)
             .replace("{target}", "x")
             .replace(
                 "{part}",

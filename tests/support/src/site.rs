@@ -14,6 +14,7 @@
 //! | `/download` | an attachment `greeting.txt` |
 //! | `/downloads/NAME` | a link to `/download/NAME`, which is the attachment `NAME.bin`: [`attachment`] |
 //! | `/held/NAME` | the attachment of `/download`, sent once `/signal/NAME` has been requested |
+//! | `/late/NAME` | like `/title/NAME`, sent once `/signal/NAME` has been requested. Its own request is the signal `late/NAME` |
 //! | `/endless` | an attachment that never ends |
 //! | `/hang` | never answered |
 //! | `/turn` | a mutex: answered when no other client holds it, and released when the client closes the connection |
@@ -164,7 +165,15 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
         drop(stream.read_u8().await);
         return;
     }
-    if let Some(name) = path.strip_prefix("/held/") {
+    if path.starts_with("/late/") {
+        signals.send_modify(|names| {
+            names.insert(path[1..].to_owned());
+        });
+    }
+    if let Some(name) = ["/held/", "/late/"]
+        .iter()
+        .find_map(|prefix| path.strip_prefix(prefix))
+    {
         // An error means that the site is stopping, and the connection with it.
         let _ = signals
             .subscribe()
@@ -199,7 +208,7 @@ fn answer(path: &str, port: u16) -> String {
     let path = path.trim_start_matches('/');
     let (first, name) = path.split_once('/').unwrap_or((path, ""));
     let page = match (first, name) {
-        ("title", title) => titled(title),
+        ("title" | "late", title) => titled(title),
         ("form", _) => page(
             "Form",
             "<input id=name aria-label=Name><button onclick=\"document.title = out.textContent = this.previousSibling.value\">Send</button><p id=out></p>",

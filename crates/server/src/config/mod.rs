@@ -21,6 +21,7 @@ mod parse;
 mod paths;
 mod profiles;
 mod retention;
+mod scrape;
 mod server_limits;
 mod settings;
 mod sites;

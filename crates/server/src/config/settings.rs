@@ -25,6 +25,7 @@ use super::paths::{
 };
 use super::profiles::ProfileSettings;
 use super::retention::Retention;
+use super::scrape::ScrapeSettings;
 use super::server_limits::ServerLimits;
 use super::text::{parse_trimmed, parse_user_agent};
 use super::values::SettingValues;
@@ -147,6 +148,9 @@ pub(crate) struct Config {
 
     #[command(flatten)]
     pub retention: Retention,
+
+    #[command(flatten)]
+    pub scrape: ScrapeSettings,
 
     #[command(flatten)]
     pub profiles: ProfileSettings,

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::fair_queue::TeamQueueFull;
 use crate::profiles::ProfileError;
 use crate::request_rate::RateExceeded;
-use crate::scrape::ScrapeError;
+use crate::scrape::{InteractError, ScrapeError};
 use crate::sessions::SessionError;
 
 /// The `Retry-After` seconds when the server is full or stopping. Sessions start and end at the
@@ -56,6 +56,22 @@ pub(crate) enum ApiError {
     SessionDestroyed,
     /// The session of a live view link has ended. Holds the reason as a sentence, and the end time.
     SessionEnded(String, Timestamp),
+    /// The id of a scrape is not a UUID.
+    InvalidJobId,
+    /// No scrape has this id.
+    JobNotFound,
+    /// The page of a scrape is not known.
+    NoScrapeContext,
+    /// The page of a scrape could not be opened again.
+    ReplayFailed,
+    /// The page of a scrape was not opened in time.
+    PageTooSlow,
+    /// The session was created without `zeroDataRetention`, which the request wants.
+    RetainingSession,
+    /// The store failed to read or record a scrape.
+    StoreUnusable(String),
+    /// The server has no model for prompts.
+    NoModel,
     /// A page of another origin tried to connect to a live view.
     ForeignOrigin,
     /// The session limit is reached.
@@ -124,6 +140,7 @@ impl ApiError {
             | ApiError::NotJson(_)
             | ApiError::CompressedBody(_)
             | ApiError::Validation(_)
+            | ApiError::InvalidJobId
             | ApiError::IncompleteBody => StatusCode::BAD_REQUEST,
             ApiError::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             ApiError::ForeignHost
@@ -131,12 +148,18 @@ impl ApiError {
             | ApiError::ForeignOrigin
             | ApiError::OperatorsOnly => StatusCode::FORBIDDEN,
             ApiError::SessionNotFound
+            | ApiError::JobNotFound
             | ApiError::TargetNotFound(_)
             | ApiError::UnknownPath
             | ApiError::UnknownApiPath
             | ApiError::UnknownPathBelow => StatusCode::NOT_FOUND,
             ApiError::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
-            ApiError::ProfileBusy(_) | ApiError::ProfileInUse(_) => StatusCode::CONFLICT,
+            ApiError::ProfileBusy(_)
+            | ApiError::ProfileInUse(_)
+            | ApiError::NoScrapeContext
+            | ApiError::ReplayFailed
+            | ApiError::RetainingSession => StatusCode::CONFLICT,
+            ApiError::NoModel => StatusCode::NOT_IMPLEMENTED,
             ApiError::SessionDestroyed | ApiError::SessionEnded(..) => StatusCode::GONE,
             ApiError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::UpgradeRequired | ApiError::LiveViewUpgradeRequired => {
@@ -154,11 +177,13 @@ impl ApiError {
             | ApiError::MemoryLow { .. }
             | ApiError::Unmeasured { .. }
             | ApiError::StoreUnavailable(_)
+            | ApiError::StoreUnusable(_)
             | ApiError::ProfileUnavailable(..)
             | ApiError::BrowserUnavailable(_)
             | ApiError::BrowserUnreachable(_)
             | ApiError::BrowserCrashed
             | ApiError::ExecutionUnavailable(_)
+            | ApiError::PageTooSlow
             | ApiError::Overloaded
             | ApiError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -173,11 +198,13 @@ impl ApiError {
             | ApiError::MemoryLow { .. }
             | ApiError::Unmeasured { .. }
             | ApiError::StoreUnavailable(_)
+            | ApiError::StoreUnusable(_)
             | ApiError::ProfileBusy(_)
             | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
             ApiError::SessionBusy(_)
             | ApiError::QueueFull(_)
             | ApiError::TeamQueueFull(_)
+            | ApiError::PageTooSlow
             | ApiError::Overloaded => Some(BUSY_RETRY_SECONDS),
             ApiError::RateExceeded(exceeded) => Some(exceeded.retry_seconds),
             _ => None,
@@ -201,6 +228,14 @@ impl ApiError {
             ApiError::TargetNotFound(target) => ErrorBody::target_not_found(&target),
             ApiError::SessionDestroyed => ErrorBody::destroyed(),
             ApiError::SessionEnded(why, at) => ErrorBody::ended(&why, &clock::format(at)),
+            ApiError::InvalidJobId => ErrorBody::invalid_job_id(),
+            ApiError::JobNotFound => ErrorBody::job_not_found(),
+            ApiError::NoScrapeContext => ErrorBody::no_scrape_context(),
+            ApiError::ReplayFailed => ErrorBody::replay_failed(),
+            ApiError::PageTooSlow => ErrorBody::page_too_slow(),
+            ApiError::RetainingSession => ErrorBody::retaining_session(),
+            ApiError::StoreUnusable(reason) => ErrorBody::store_unusable(&reason),
+            ApiError::NoModel => ErrorBody::no_model(),
             ApiError::ForeignOrigin => ErrorBody::foreign_origin(),
             ApiError::LimitReached => ErrorBody::limit_reached(),
             ApiError::TeamLimitReached(max) => ErrorBody::team_limit_reached(max),
@@ -251,6 +286,9 @@ impl ApiError {
                 min_mb,
                 "session creation rejected: memory low"
             ),
+            ApiError::StoreUnusable(reason) => {
+                tracing::error!(reason, "interaction failed: store unusable");
+            }
             ApiError::StoreUnavailable(reason) => {
                 tracing::error!(reason, "session creation failed: not recorded");
             }
@@ -300,6 +338,24 @@ impl From<SessionError> for ApiError {
             SessionError::BrowserUnreachable(reason) => ApiError::BrowserUnreachable(reason),
             SessionError::BrowserCrashed => ApiError::BrowserCrashed,
             SessionError::Internal(reason) => ApiError::Internal(reason),
+        }
+    }
+}
+
+impl From<InteractError> for ApiError {
+    fn from(error: InteractError) -> ApiError {
+        match error {
+            InteractError::NotFound => ApiError::JobNotFound,
+            InteractError::Forbidden => ApiError::Forbidden,
+            InteractError::NoSession => ApiError::SessionNotFound,
+            InteractError::NoContext => ApiError::NoScrapeContext,
+            InteractError::NoModel => ApiError::NoModel,
+            InteractError::ReplayFailed(_) => ApiError::ReplayFailed,
+            InteractError::TooSlow => ApiError::PageTooSlow,
+            InteractError::Retaining => ApiError::RetainingSession,
+            InteractError::Store(reason) => ApiError::StoreUnusable(reason),
+            InteractError::Lost => ApiError::Internal(error.to_string()),
+            InteractError::Session(error) => error.into(),
         }
     }
 }

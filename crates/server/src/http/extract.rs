@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant, timeout_at};
+use uuid::Uuid;
 
 use crate::api_keys::Principal;
 use crate::config::ServerLimits;
@@ -47,9 +48,38 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<SessionId, Infallible> {
-        let names = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
-        let id = names.ok().and_then(|Path(mut names)| names.remove("id"));
-        Ok(SessionId(id.unwrap_or_default()))
+        Ok(SessionId(segment(parts, state, "id").await))
+    }
+}
+
+/// Returns a segment of the path, or an empty text.
+async fn segment<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> String {
+    let names = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
+    let segment = names.ok().and_then(|Path(mut names)| names.remove(name));
+    segment.unwrap_or_default()
+}
+
+/// The `{jobId}` path segment, unvalidated.
+pub(crate) struct JobId(String);
+
+impl JobId {
+    /// The length of a UUID with hyphens. Other forms have other lengths.
+    const CHARS: usize = 36;
+
+    /// Returns the id of a scrape, or the error for text that is not a UUID. Called after the key
+    /// has been checked, because clients expect this order.
+    pub fn parse(&self) -> Result<Uuid, ApiError> {
+        let text = Some(&self.0).filter(|text| text.len() == JobId::CHARS);
+        let id = text.and_then(|text| Uuid::parse_str(text).ok());
+        id.ok_or(ApiError::InvalidJobId)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for JobId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<JobId, Infallible> {
+        Ok(JobId(segment(parts, state, "jobId").await))
     }
 }
 

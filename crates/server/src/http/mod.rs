@@ -9,6 +9,7 @@ pub(crate) mod assets;
 pub(crate) mod auth;
 pub(crate) mod connections;
 pub(crate) mod error;
+pub(crate) mod execution;
 pub(crate) mod extract;
 pub(crate) mod handlers;
 pub(crate) mod links;

@@ -12,7 +12,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use crate::http::error::ApiError;
 use crate::http::handlers::{
     cdp, create_session, delete_session, execute, health, list_sessions, live_view, metrics,
-    openapi, operator, probes, profiles, scrape, show_session,
+    openapi, operator, probes, profiles, scrape, scrape_interact, show_session,
 };
 use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::state::AppState;
@@ -125,9 +125,12 @@ fn api_routes(prefix: &str) -> Router<AppState> {
 
 /// Scrapes, which have one prefix.
 fn scrape_routes() -> Router<AppState> {
+    let interact = || post(scrape_interact::interact).delete(scrape_interact::stop);
     Router::new()
         .route("/v2/scrape", post(scrape::scrape))
         .route("/v2/scrape/", post(scrape::scrape))
+        .route("/v2/scrape/{jobId}/interact", interact())
+        .route("/v2/scrape/{jobId}/interact/", interact())
 }
 
 /// Returns the router of the internal listener, which kernels and the agent-browser daemon use to

@@ -44,7 +44,7 @@ struct Shared {
     isolation: IsolationLevel,
     started_at: Timestamp,
     registry: Arc<Registry>,
-    scrapes: Scrapes,
+    scrapes: Arc<Scrapes>,
     load: ServerLoad,
     log_limits: LogLimits,
     large_bodies: FairQueue,
@@ -77,7 +77,7 @@ impl AppState {
         live_view_policy: HeaderValue,
         isolation: IsolationLevel,
         registry: Arc<Registry>,
-        scrapes: Scrapes,
+        scrapes: Arc<Scrapes>,
         load: ServerLoad,
     ) -> AppState {
         AppState(Arc::new(Shared {
@@ -139,7 +139,7 @@ impl AppState {
         &self.0.registry
     }
 
-    pub fn scrapes(&self) -> &Scrapes {
+    pub fn scrapes(&self) -> &Arc<Scrapes> {
         &self.0.scrapes
     }
 
@@ -211,10 +211,12 @@ impl AppState {
     }
 
     /// Finds a session of the team. Clients expect different errors for an unknown id and for a
-    /// session of another team.
+    /// session of another team. An unlisted session is not the team's yet.
     pub fn team_session(&self, id: &str, team: &Team) -> Result<SessionEntry, ApiError> {
         let session = self.session(id)?;
-        if session.team() == team {
+        if !session.is_listed() {
+            Err(ApiError::SessionNotFound)
+        } else if session.team() == team {
             Ok(session)
         } else {
             Err(ApiError::Forbidden)

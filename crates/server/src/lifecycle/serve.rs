@@ -89,14 +89,13 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     )
     .await?;
     let local_host = listeners.public.local_addr()?.to_string();
-    let state = build_state(
-        &config,
-        keys,
-        local_host,
-        &descriptors,
-        &registry,
+    let scrapes = Scrapes::new(
+        Arc::clone(&registry),
+        store.clone(),
         page_source,
-    )?;
+        config.scrape.keep,
+    );
+    let state = build_state(&config, keys, local_host, &descriptors, &registry, scrapes)?;
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let grace = config.stop_grace;
     let reloader = Reloader::new(config, files, key_files, uid_count, authorities, state);
@@ -116,7 +115,7 @@ fn build_state(
     local_host: String,
     descriptors: &DescriptorWatch,
     registry: &Arc<Registry>,
-    page_source: PageSource,
+    scrapes: Arc<Scrapes>,
 ) -> anyhow::Result<AppState> {
     let limits = connection_limits(
         config.max_connections,
@@ -134,7 +133,7 @@ fn build_state(
         live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,
         Arc::clone(registry),
-        Scrapes::new(Arc::clone(registry), page_source),
+        scrapes,
         ServerLoad {
             connections: Connections::new(limits),
             descriptors: Arc::clone(&descriptors.counted),

@@ -25,6 +25,8 @@ pub(crate) struct Gauges {
     pub creating: usize,
     pub active: usize,
     pub ending: usize,
+    /// Sessions of scrapes that wait for an interaction.
+    pub kept: usize,
     /// Sessions that are prepared in advance.
     pub warm_ready: usize,
     pub warm_preparing: usize,

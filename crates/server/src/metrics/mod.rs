@@ -393,6 +393,7 @@ impl Metrics {
             ("creating", gauges.creating),
             ("active", gauges.active),
             ("ending", gauges.ending),
+            ("kept", gauges.kept),
         ] {
             self.sessions
                 .get_or_create(&[("state", state)])

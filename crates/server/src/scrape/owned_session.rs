@@ -1,4 +1,4 @@
-//! The session of a scrape, which ends with it.
+//! The session of a scrape, which ends with it unless it is kept.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,11 +13,22 @@ use crate::sessions::Session;
 pub(super) struct OwnedSession {
     session: Arc<Session>,
     tracker: TaskTracker,
+    is_released: bool,
 }
 
 impl OwnedSession {
     pub fn new(session: Arc<Session>, tracker: TaskTracker) -> OwnedSession {
-        OwnedSession { session, tracker }
+        OwnedSession {
+            session,
+            tracker,
+            is_released: false,
+        }
+    }
+
+    /// Returns the session, which does not end any more.
+    pub fn release(mut self) -> Arc<Session> {
+        self.is_released = true;
+        Arc::clone(&self.session)
     }
 }
 
@@ -31,6 +42,9 @@ impl Deref for OwnedSession {
 
 impl Drop for OwnedSession {
     fn drop(&mut self) {
+        if self.is_released {
+            return;
+        }
         let session = Arc::clone(&self.session);
         self.tracker.spawn(async move {
             session.end(DestroyedReason::Deleted).await;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use hearth_budget::{Exhausted, Reservation};
 use hearth_contract::action::Screenshot;
 use hearth_contract::{
-    ActionResults, CreateRequest, Format, Profile, ScrapeData, ScrapeRequest, ScrapeResponse,
+    ActionResults, CreateRequest, Format, Profile, ScrapeContext, ScrapeData, ScrapeRequest,
+    ScrapeResponse,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -64,7 +65,7 @@ struct Scrape<'a> {
 }
 
 impl Scrapes {
-    /// Scrapes a page in a session of its own, which ends with the scrape. If the caller drops the
+    /// Scrapes a page in a session of its own, which is kept for an interaction or ends. If the caller drops the
     /// future, the session ends at once.
     pub async fn scrape(&self, team: Team, request: ScrapeRequest) -> Result<Scraped, ScrapeError> {
         let record = ScrapeRecord::new(self.registry.metrics());
@@ -85,7 +86,9 @@ impl Scrapes {
         let texts = self.registry.buffers().reserve(request.text_bytes());
         let _texts = texts.map_err(overloaded)?;
         let job = Uuid::now_v7();
-        let creating = self.registry.create(team, session_request(request));
+        let creating = self
+            .registry
+            .create_unlisted(Team::clone(&team), session_request(request));
         let session = timeout_at(deadline, creating)
             .await
             .map_err(|_| ScrapeError::TimedOut(request.timeout_ms))?
@@ -98,8 +101,9 @@ impl Scrapes {
         scrape.open().await?;
         let (data, status) = scrape.read(self.page_source.as_str(), job).await?;
         let (json, reserved) = scrape.finish(data, job).map_err(overloaded)?;
-        // The session could be kept here for a later interaction. It ends with its owner.
-        drop(session);
+        let context = ScrapeContext::of(request);
+        self.contexts.remember(job, &team, &context).await;
+        self.kept.offer(job, session);
         Ok((Scraped { json, reserved }, status))
     }
 }

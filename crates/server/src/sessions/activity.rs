@@ -69,6 +69,12 @@ impl Activity {
         }
     }
 
+    /// Starts the idle clock again.
+    pub fn touch(&self) {
+        self.0
+            .send_modify(|state| state.idle_since = Instant::now());
+    }
+
     pub fn last_activity(&self) -> Timestamp {
         self.0.borrow().last_activity
     }

@@ -28,6 +28,7 @@ struct NewSession {
     id: Uuid,
     team: Team,
     request: CreateRequest,
+    is_listed: bool,
     capacity_permit: CapacityPermit,
 }
 
@@ -38,12 +39,23 @@ impl Registry {
         team: Team,
         request: CreateRequest,
     ) -> Result<Arc<Session>, SessionError> {
+        self.create_with(team, request, true).await
+    }
+
+    pub(super) async fn create_with(
+        self: &Arc<Self>,
+        team: Team,
+        request: CreateRequest,
+        is_listed: bool,
+    ) -> Result<Arc<Session>, SessionError> {
         let mut metrics = CreateMetricsGuard {
             metrics: self.metrics(),
             began: Instant::now(),
             outcome: CreateOutcome::Abandoned,
         };
-        let created = self.admit_and_launch(Team::clone(&team), request).await;
+        let created = self
+            .admit_and_launch(Team::clone(&team), request, is_listed)
+            .await;
         if let Some(rejection) = created.as_ref().err().and_then(SessionError::rejection) {
             self.metrics().teams().request_rejected(&team, rejection);
         }
@@ -59,15 +71,19 @@ impl Registry {
         self: &Arc<Self>,
         team: Team,
         request: CreateRequest,
+        is_listed: bool,
     ) -> Result<Arc<Session>, SessionError> {
         let capacity_permit = self.admit(&team).await?;
+        self.make_room();
         let (sender, receiver) = oneshot::channel();
         let registry = Arc::clone(self);
         // This runs as a task, because the creation must finish or clean up even if the caller
         // drops the future.
         let launching = async move {
             let _busy = registry.services.load.begin();
-            let launched = registry.launch(team, request, capacity_permit).await;
+            let launched = registry
+                .launch(team, request, is_listed, capacity_permit)
+                .await;
             if let Err(SessionError::BrowserStart(failure)) = &launched {
                 registry.launch_health.record_failure(failure);
             }
@@ -90,9 +106,10 @@ impl Registry {
             Err(shortage) if shortage.is_shortage() => {}
             admitted => return admitted,
         }
-        // Warm sessions are the first to go.
-        self.discard_warm_sessions().await;
+        // Kept sessions are the first to go, and then warm ones.
+        self.end_all_kept();
         let until = Instant::now() + CLEANUP_TIMEOUT;
+        let mut has_warm_sessions = true;
         loop {
             // Before the next attempt, so that no end of a cleanup is missed.
             let cleaned = self.services.cleaned.notified();
@@ -100,6 +117,10 @@ impl Registry {
             match self.try_admit(team) {
                 Err(shortage) if shortage.is_shortage() && may_improve => {
                     timeout_at(until, cleaned).await.map_err(|_| shortage)?;
+                }
+                Err(shortage) if shortage.is_shortage() && has_warm_sessions => {
+                    self.discard_warm_sessions().await;
+                    has_warm_sessions = false;
                 }
                 admitted => return admitted,
             }
@@ -125,6 +146,11 @@ impl Registry {
         if let Some((what, reason)) = self.readings.failing().pop() {
             return Err(SessionError::Unmeasured { what, reason });
         }
+        self.acquire_place(team)
+    }
+
+    /// Returns a place in the session limit.
+    pub(super) fn acquire_place(&self, team: &Team) -> Result<CapacityPermit, SessionError> {
         self.team_quota
             .acquire(team)
             .map_err(|reached| match reached {
@@ -138,6 +164,7 @@ impl Registry {
         self: &Arc<Self>,
         team: Team,
         request: CreateRequest,
+        is_listed: bool,
         capacity_permit: CapacityPermit,
     ) -> Result<Arc<Session>, SessionError> {
         let id = Uuid::now_v7();
@@ -158,6 +185,7 @@ impl Registry {
             id,
             team,
             request,
+            is_listed,
             capacity_permit,
         };
         let session = self.hand_over(prepared, new).instrument(span).await?;
@@ -253,6 +281,7 @@ impl Registry {
         let session = Arc::new(Session::new(SessionParts {
             info,
             span,
+            is_listed: new.is_listed,
             capacity_permit: new.capacity_permit,
             resources: Arc::clone(&resources),
             services: self.services.clone(),
@@ -264,12 +293,15 @@ impl Registry {
         Ok(session)
     }
 
-    /// Records a new session in the store, and returns its properties.
+    /// Records a new session in the store if it is listed, and returns its properties.
     async fn record(&self, new: &NewSession) -> Result<SessionInfo, SessionError> {
         let tokens = Tokens::new(new.request.stream_web_view).map_err(|error| {
             SessionError::Internal(format!("cannot get random numbers: {error}"))
         })?;
         let info = SessionInfo::new(new.id, Team::clone(&new.team), &new.request, tokens);
+        if !new.is_listed {
+            return Ok(info);
+        }
         let record = info.record(info.created_at, None);
         let recorded = self.services.store.begin_session(&record).await;
         recorded.map_err(|error| SessionError::NotRecorded(error.to_string()))?;

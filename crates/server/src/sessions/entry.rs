@@ -34,6 +34,22 @@ impl SessionEntry {
         }
     }
 
+    /// Returns true if the session's team can see it.
+    pub fn is_listed(&self) -> bool {
+        match self {
+            SessionEntry::Current(session) => session.is_listed(),
+            SessionEntry::Recorded(_) => true,
+        }
+    }
+
+    /// Returns true if nothing remains of a session that its team has never seen.
+    pub(super) fn is_forgotten(&self) -> bool {
+        match self {
+            SessionEntry::Current(session) => !session.is_listed() && session.is_cleaned(),
+            SessionEntry::Recorded(_) => false,
+        }
+    }
+
     pub(super) fn ending(&self) -> Option<Ending> {
         match self {
             SessionEntry::Current(session) => session.ending(),

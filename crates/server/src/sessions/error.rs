@@ -12,7 +12,7 @@ use crate::metrics::Rejection;
 /// The reason why a session was not created, cannot be used, or did not run code.
 ///
 /// Errors about executions mean that the code has not started, so a client can safely retry.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub(crate) enum SessionError {
     /// The server does not accept new work.
     #[error("the server is stopping")]
@@ -75,7 +75,7 @@ pub(crate) enum SessionError {
 }
 
 /// The reason why the browser of a session did not start.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StartFailure {
     /// The reason, with the browser's last output.
     reason: String,

@@ -36,12 +36,16 @@ pub(crate) struct Executed {
 }
 
 impl Session {
-    /// Runs code to its end, and records its metrics however that ends. An error means that the
-    /// code has not started.
-    pub async fn execute(&self, request: ExecuteRequest) -> Result<Executed, SessionError> {
+    /// Runs code to its end, and records its metrics however that ends. The code is killed at
+    /// `deadline`. An error means that the code has not started.
+    pub async fn execute(
+        &self,
+        request: ExecuteRequest,
+        deadline: Instant,
+    ) -> Result<Executed, SessionError> {
         record_language(request.language);
         let mut metrics = ExecutionMetricsGuard::new(&self.services.metrics, request.language);
-        let result = self.run(&request, &mut metrics).await;
+        let result = self.run(&request, deadline, &mut metrics).await;
         if let Some(rejection) = result.as_ref().err().and_then(SessionError::rejection) {
             let teams = self.services.metrics.teams();
             teams.request_rejected(self.team(), rejection);
@@ -60,6 +64,7 @@ impl Session {
     async fn run(
         &self,
         request: &ExecuteRequest,
+        deadline: Instant,
         metrics: &mut ExecutionMetricsGuard,
     ) -> Result<(Executed, ExecuteOutcome), SessionError> {
         // Background work would disturb the start of code.
@@ -67,7 +72,6 @@ impl Session {
         let resources = self.resources()?;
         let code = resources.budget.reserve(request.code.len());
         let _code = code.map_err(SessionError::Overloaded)?;
-        let deadline = Instant::now() + Duration::from_secs(request.timeout_seconds.into());
         let mut activity = self.activity.begin(request.language);
         let slot = resources.kernel_slots.of(request.language);
         let turn = slot.begin_execution(request.language, deadline).await?;
@@ -124,7 +128,7 @@ impl Session {
         }
         let circumstances = Circumstances {
             language: request.language,
-            timeout_seconds: request.timeout_seconds,
+            timeout: request.timeout,
             is_browser_dead: resources.browser_is_dead(),
             has_session_ended,
             dialogs: dialogs.into_iter().map(to_contract).collect(),

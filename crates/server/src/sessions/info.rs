@@ -24,6 +24,8 @@ pub(super) struct SessionInfo {
     pub created: Instant,
     pub ttl: Duration,
     pub activity_ttl: Duration,
+    /// Nothing of what the session does is kept.
+    pub retains_nothing: bool,
     /// The name of the session's profile.
     pub profile: Option<String>,
 }
@@ -39,6 +41,7 @@ impl SessionInfo {
             created: Instant::now(),
             ttl: Duration::from_secs(request.ttl_seconds.into()),
             activity_ttl: Duration::from_secs(request.activity_ttl_seconds.into()),
+            retains_nothing: request.zero_data_retention,
             profile: request.profile.as_ref().map(|profile| profile.name.clone()),
         }
     }

@@ -194,7 +194,7 @@ impl Registry {
 
     /// Returns true if less memory is available than a session needs besides `extra_mb`. Warm
     /// sessions end before the server rejects a client.
-    fn lacks_memory(&self, extra_mb: u64) -> bool {
+    pub(super) fn lacks_memory(&self, extra_mb: u64) -> bool {
         let min_mb = self.limits().min_free_memory_mb;
         if min_mb == 0 {
             return false;

@@ -2,7 +2,7 @@
 //!
 //! - `registry` maps ids to entries (`entry`). `create` admits and starts new sessions, `builder`
 //!   creates the parts of one session, `warm_pool` holds sessions that `keep_warm` has prepared in
-//!   advance, and `overview` summarises all sessions.
+//!   advance, `kept_sessions` those of scrapes, and `overview` summarises all sessions.
 //! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
 //!   fixed properties. `resources` are its browser, kernels and files until the end.
 //! - `execute` handles one execute request: a turn in `kernel_slots`, the code in `run_code`, the
@@ -29,6 +29,7 @@ mod execution_metrics;
 mod health;
 mod info;
 mod keep_warm;
+mod kept_sessions;
 mod kernel_slots;
 mod kernels;
 mod language_hint;
@@ -64,7 +65,7 @@ pub(crate) use program_access::ProgramAccess;
 pub(crate) use registry::{ENDED_KEPT_COUNT, Registry};
 pub(crate) use services::Services;
 pub(crate) use session::Session;
-pub(crate) use spans::{SESSION, record_team};
+pub(crate) use spans::{SESSION, record_session, record_team};
 pub(crate) use spec::RegistrySpec;
 pub(crate) use team_quota::QuotaMax;
 pub(crate) use watchers::spawn_watchers;

@@ -57,7 +57,7 @@ pub(super) fn timed_out_before_start() -> Outcome {
 /// The state of the session at the end of an execution.
 pub(super) struct Circumstances {
     pub language: Language,
-    pub timeout_seconds: u32,
+    pub timeout: Duration,
     pub is_browser_dead: bool,
     pub has_session_ended: bool,
     /// The dialogs that were open when the execution timed out.
@@ -151,12 +151,12 @@ pub(super) fn plan_response(
             started: true,
             pending,
         } => {
-            let reason = ExecuteResponse::timeout_error(circumstances.timeout_seconds);
+            let reason = ExecuteResponse::timeout_error(circumstances.timeout);
             let error = circumstances.explain(reason, pending.as_deref());
             (None, KILLED, Some(error), true)
         }
         Ended::Deadline { started: false, .. } => {
-            let error = ExecuteResponse::early_timeout_error(circumstances.timeout_seconds);
+            let error = ExecuteResponse::early_timeout_error(circumstances.timeout);
             (None, KILLED, Some(error), true)
         }
         Ended::Interrupted(Interruption { reason, exit_code }) => {

@@ -41,14 +41,15 @@ impl Registry {
         reasons
     }
 
-    /// Returns the last `count` ended sessions that match `filter`, newest end first.
+    /// Returns the last `count` listed sessions that have ended and match `filter`, newest end first.
     pub fn ended(
         &self,
         count: usize,
         filter: impl Fn(&SessionEntry) -> bool,
     ) -> Vec<SessionRecord> {
         let sessions = self.read();
-        let matching = sessions.values().filter(|entry| filter(entry));
+        let listed = sessions.values().filter(|entry| entry.is_listed());
+        let matching = listed.filter(|entry| filter(entry));
         let mut ended: Vec<_> = matching
             .filter_map(|entry| Some((entry.ending()?.at, entry)))
             .collect();
@@ -94,6 +95,8 @@ impl Registry {
             gauges.waiting += activity.executions - activity.running();
             gauges.sessions_memory_bytes += session.memory_bytes();
         }
+        gauges.kept = self.kept.count();
+        gauges.active = gauges.active.saturating_sub(gauges.kept);
         gauges.creating = self.team_quota.total().saturating_sub(gauges.active);
         gauges
     }

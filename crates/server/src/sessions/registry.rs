@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::disk::Disk;
 use super::entry::SessionEntry;
 use super::health::LaunchHealth;
+use super::kept_sessions::KeptSessions;
 use super::readings::Readings;
 use super::resources::SessionResources;
 use super::services::Services;
@@ -54,6 +55,7 @@ pub(crate) struct Registry {
     pub(super) readings: Readings,
     pub(super) team_quota: Arc<TeamQuota>,
     pub(super) warm_pool: WarmPool,
+    pub(super) kept: KeptSessions,
     /// The turns of cold sessions. Browsers that start together share the processors, and with too
     /// many of them each would exceed its time limits.
     pub(super) launches: Semaphore,
@@ -79,6 +81,7 @@ impl Registry {
             .map(|record| (record.id, SessionEntry::Recorded(Arc::new(record))));
         Registry {
             warm_pool: WarmPool::new(spec.warm.clone()),
+            kept: KeptSessions::default(),
             launches: Semaphore::new(launches_at_once()),
             spec: Arc::new(spec),
             uid_pool,
@@ -151,10 +154,11 @@ impl Registry {
         self.read().get(&id).cloned()
     }
 
-    /// Returns the sessions of a team, newest first.
+    /// Returns the listed sessions of a team, newest first.
     pub fn list(&self, team: &Team) -> Vec<SessionEntry> {
         let sessions = self.read();
-        let of_team = sessions.values().rev().filter(|entry| entry.team() == team);
+        let newest_first = sessions.values().rev();
+        let of_team = newest_first.filter(|entry| entry.team() == team && entry.is_listed());
         of_team.cloned().collect()
     }
 
@@ -253,9 +257,10 @@ pub(super) fn current(
     })
 }
 
-/// Removes sessions that ended at `oldest` or before, and the oldest ones beyond the maximum.
+/// Removes sessions that ended at `oldest` or before, unlisted ones of which nothing remains, and
+/// the oldest ones beyond the maximum.
 fn prune(sessions: &mut BTreeMap<Uuid, SessionEntry>, oldest: Timestamp) {
-    sessions.retain(|_, entry| !entry.ended_by(oldest));
+    sessions.retain(|_, entry| !entry.ended_by(oldest) && !entry.is_forgotten());
     let ended = sessions
         .iter()
         .filter(|(_, entry)| entry.ending().is_some());

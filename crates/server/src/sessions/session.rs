@@ -1,12 +1,12 @@
 //! One session: its state, which the server keeps after the session's end, and its resources until
 //! then. The files `execute` and `attach` add the work that a session does for clients.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hearth_contract::{DestroyedReason, Language, Limit, ProfileWarning, SessionStatus};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::Span;
@@ -39,7 +39,11 @@ pub(crate) struct Session {
     pub(super) activity: Activity,
     /// Watched by the supervisor, which does the cleanup, and by callers that wait for the end.
     pub(super) progress: watch::Sender<Progress>,
-    /// Returned as soon as the session ends.
+    /// True if the session's team can see it. It then stays true.
+    is_listed: AtomicBool,
+    /// Milliseconds between the creation and the start of the lifetime.
+    lifetime_start_ms: AtomicU64,
+    /// Returned as soon as the session ends or is kept.
     capacity_permit: Mutex<Option<CapacityPermit>>,
     /// Taken by the supervisor at the end.
     resources: Mutex<Option<Arc<SessionResources>>>,
@@ -57,6 +61,7 @@ pub(crate) struct Session {
 pub(super) struct SessionParts {
     pub info: SessionInfo,
     pub span: Span,
+    pub is_listed: bool,
     pub capacity_permit: CapacityPermit,
     pub resources: Arc<SessionResources>,
     pub services: Services,
@@ -70,6 +75,8 @@ impl Session {
             info: parts.info,
             span: parts.span,
             progress: watch::Sender::new(Progress::default()),
+            is_listed: AtomicBool::new(parts.is_listed),
+            lifetime_start_ms: AtomicU64::new(0),
             capacity_permit: Mutex::new(Some(parts.capacity_permit)),
             saves_profile: parts.resources.saves_profile(),
             resources: Mutex::new(Some(parts.resources)),
@@ -112,18 +119,47 @@ impl Session {
         }
     }
 
-    /// Returns the creation time plus `ttl`. Activity does not change it.
+    /// Returns true if the session's team can see it.
+    pub fn is_listed(&self) -> bool {
+        self.is_listed.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_listed(&self) {
+        self.is_listed.store(true, Ordering::SeqCst);
+    }
+
+    /// Starts the lifetime of an unlisted session again.
+    pub(super) fn restart_lifetime(&self) {
+        let passed = clock::milliseconds(self.info.created.elapsed());
+        self.lifetime_start_ms.store(passed, Ordering::SeqCst);
+        self.activity.touch();
+    }
+
+    fn lifetime_start(&self) -> Duration {
+        Duration::from_millis(self.lifetime_start_ms.load(Ordering::SeqCst))
+    }
+
+    /// Returns the start of the lifetime plus `ttl`. Activity does not change it.
     pub fn expires_at(&self) -> Timestamp {
-        self.info.expires_at()
+        let waited = SignedDuration::try_from(self.lifetime_start());
+        let expires_at = self.info.expires_at();
+        expires_at
+            .checked_add(waited.unwrap_or(SignedDuration::MAX))
+            .unwrap_or(Timestamp::MAX)
     }
 
     /// Returns the monotonic form of [`expires_at`](Session::expires_at).
     pub(super) fn expires(&self) -> Instant {
-        self.info.created + self.info.ttl
+        self.info.created + self.lifetime_start() + self.info.ttl
     }
 
     pub(super) fn activity_ttl(&self) -> Duration {
         self.info.activity_ttl
+    }
+
+    /// Returns true if nothing of what the session does is kept.
+    pub fn retains_nothing(&self) -> bool {
+        self.info.retains_nothing
     }
 
     /// Returns the name of the session's profile.
@@ -163,8 +199,12 @@ impl Session {
 
     /// Returns the record that outlives the session.
     pub fn record(&self) -> SessionRecord {
-        self.info
-            .record(self.activity.last_activity(), self.ending())
+        SessionRecord {
+            expires_at: self.expires_at(),
+            ..self
+                .info
+                .record(self.activity.last_activity(), self.ending())
+        }
     }
 
     /// Returns how the session ended, or `None` while it is active.
@@ -276,11 +316,30 @@ impl Session {
             let _span = self.span.enter();
             tracing::debug!(reason = ending.reason.as_str(), "session end requested");
             self.services.metrics.session_ended(ending.reason);
-            self.capacity_permit
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            self.return_capacity();
         }
         ending
+    }
+
+    /// Gives the session's place in the session limit to others.
+    pub(super) fn return_capacity(&self) {
+        self.lock_permit().take();
+    }
+
+    /// Gives the session a place. Returns false if it has ended.
+    pub(super) fn take_capacity(&self, permit: CapacityPermit) -> bool {
+        let mut own = self.lock_permit();
+        // The end of a session takes the permit after it is visible here.
+        if self.ending().is_some() {
+            return false;
+        }
+        *own = Some(permit);
+        true
+    }
+
+    fn lock_permit(&self) -> MutexGuard<'_, Option<CapacityPermit>> {
+        self.capacity_permit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

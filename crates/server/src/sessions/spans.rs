@@ -32,7 +32,7 @@ pub(crate) fn record_team(team: &Team) {
 }
 
 /// Names the session in the current span, which is the request's.
-pub(super) fn record_session(id: Uuid) {
+pub(crate) fn record_session(id: Uuid) {
     Span::current().record(SESSION, display(id));
 }
 

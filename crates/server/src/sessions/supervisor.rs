@@ -22,7 +22,7 @@ pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResou
     let mut progress = session.progress.subscribe();
     let reason = tokio::select! {
         _ = progress.wait_for(|progress| progress.ending.is_some()) => None,
-        () = sleep_until(session.expires()) => Some(DestroyedReason::Ttl),
+        () = expired(&session) => Some(DestroyedReason::Ttl),
         () = idle(&session, &resources.browser) => Some(DestroyedReason::Idle),
         reason = resources.browser.died() => {
             tracing::warn!(%reason, "browser died");
@@ -100,6 +100,13 @@ async fn clean_up(resources: &SessionResources, ending: Ending) -> Option<Profil
     }
     tracing::warn!("session cleanup delayed");
     cleaning.await
+}
+
+/// Waits until the lifetime of the session is over. It may start again meanwhile.
+async fn expired(session: &Session) {
+    while Instant::now() < session.expires() {
+        sleep_until(session.expires()).await;
+    }
 }
 
 /// Waits until the session has been idle for its activity TTL, with no execution and no CDP

@@ -1,7 +1,8 @@
-//! Records that outlive the server: sessions and how they ended, executions, and profiles, in a
-//! SQLite file in the data directory.
+//! Records that outlive the server: sessions and how they ended, executions, profiles, and the pages
+//! of scrapes, in a SQLite file in the data directory.
 //!
-//! Active sessions are in memory, and no response waits for a read. A session is recorded before
+//! Active sessions are in memory, and a response about one waits for no read. Only interactions with
+//! a scrape read its record. A session is recorded before
 //! the response to its creation and after its end. Executions are recorded after their response.
 //! Code and its output are never recorded.
 //!
@@ -11,6 +12,7 @@
 mod error;
 mod rows;
 mod schema;
+mod scrapes;
 mod statements;
 
 use std::collections::HashSet;
@@ -30,6 +32,7 @@ use uuid::Uuid;
 
 pub(crate) use self::error::StoreError;
 pub(crate) use self::rows::{ExecutionRecord, ProfileRecord, SessionRecord};
+pub(crate) use self::scrapes::ScrapeRecord;
 
 /// The name of the file in the data directory. While it is open, SQLite keeps two more files beside
 /// it, `-wal` and `-shm`.
@@ -199,7 +202,8 @@ impl Store {
             .collect())
     }
 
-    /// Deletes records of sessions and executions that ended at these times or earlier.
+    /// Deletes records of sessions and executions that ended at these times or earlier. Records of
+    /// scrapes are kept as long as those of sessions.
     pub async fn prune(
         &self,
         sessions: Timestamp,
@@ -209,6 +213,7 @@ impl Store {
         for (statement, until) in [
             (statements::PRUNE_SESSIONS, sessions),
             (statements::PRUNE_EXECUTIONS, executions),
+            (statements::PRUNE_SCRAPES, sessions),
         ] {
             sqlx::query(statement)
                 .bind(until.as_millisecond())

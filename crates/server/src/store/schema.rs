@@ -7,13 +7,14 @@ use sqlx::{SqlSafeStr, SqlitePool};
 
 use super::error::StoreError;
 
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "sessions and executions",
         include_str!("schema/0001_sessions_and_executions.sql"),
     ),
     (2, "profiles", include_str!("schema/0002_profiles.sql")),
+    (3, "scrapes", include_str!("schema/0003_scrapes.sql")),
 ];
 
 /// The number of the last migration.

@@ -43,6 +43,25 @@ pub(super) const RECORD_EXECUTION: &str = "
 
 pub(super) const PRUNE_EXECUTIONS: &str = "DELETE FROM executions WHERE ended_at_ms <= $1";
 
+/// Records a scrape, or replaces the record that the team has of it.
+pub(super) const RECORD_SCRAPE: &str = "
+    INSERT INTO scrapes (id, team, used_at_ms, context_json, session_id)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (id) DO UPDATE
+    SET used_at_ms = excluded.used_at_ms, context_json = excluded.context_json, session_id = excluded.session_id
+    WHERE scrapes.team = excluded.team";
+
+pub(super) const SCRAPE: &str = "
+    SELECT id, team, used_at_ms, context_json, session_id FROM scrapes WHERE id = $1";
+
+pub(super) const PRUNE_SCRAPES: &str = "DELETE FROM scrapes WHERE used_at_ms <= $1";
+
+/// Deletes the oldest records of a team beyond the newest $2.
+pub(super) const PRUNE_SCRAPES_OF_TEAM: &str = "
+    DELETE FROM scrapes
+    WHERE team = $1 AND used_at_ms <= (
+        SELECT used_at_ms FROM scrapes WHERE team = $1 ORDER BY used_at_ms DESC LIMIT 1 OFFSET $2)";
+
 pub(super) const RECORD_PROFILE: &str = "
     INSERT INTO profiles (id, team, name_json, size_bytes, saved_at_ms)
     VALUES ($1, $2, $3, $4, $5)

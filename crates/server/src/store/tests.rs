@@ -52,6 +52,7 @@ fn dir() -> tempfile::TempDir {
 async fn count(store: &Store, table: &'static str) -> i64 {
     let statement = match table {
         "sessions" => "SELECT COUNT(*) FROM sessions",
+        "scrapes" => "SELECT COUNT(*) FROM scrapes",
         _ => "SELECT COUNT(*) FROM executions",
     };
     sqlx::query_scalar(statement)
@@ -194,13 +195,13 @@ async fn a_store_of_a_newer_hearth_is_left_alone() {
         Store::check(dir.path()).await,
         Err(StoreError::Newer {
             theirs: 99,
-            ours: 2
+            ours: 3
         })
     ));
     let error = Store::open(dir.path()).await.expect_err("refused");
     assert_eq!(
         error.to_string(),
-        "a newer Hearth wrote it (schema 99, this version supports 2): start that version, or use another HEARTH_DATA_DIR"
+        "a newer Hearth wrote it (schema 99, this version supports 3): start that version, or use another HEARTH_DATA_DIR"
     );
 }
 
@@ -311,4 +312,63 @@ async fn what_is_found_of_profiles_replaces_what_was_known() {
     let mut known = store.profiles("name:shop").await.expect("read");
     known.sort_by_key(|profile| profile.id.clone());
     assert_eq!(known, found);
+}
+
+fn scrape(second: i64) -> ScrapeRecord {
+    ScrapeRecord {
+        id: Uuid::now_v7(),
+        team: Team::from("name:shop"),
+        used_at: at(second),
+        context: Some("{}".to_owned()),
+        session: None,
+    }
+}
+
+#[tokio::test]
+async fn a_scrape_is_replaced_by_its_own_team_only() {
+    let dir = dir();
+    let store = open(dir.path()).await;
+    let first = scrape(0);
+    store.record_scrape(&first).await.expect("written");
+    let foreign = ScrapeRecord {
+        team: Team::from("name:other"),
+        context: None,
+        ..first.clone()
+    };
+    store.record_scrape(&foreign).await.expect("ignored");
+    assert_eq!(
+        store.scrape(first.id).await.expect("read"),
+        Some(first.clone())
+    );
+    let bound = ScrapeRecord {
+        used_at: at(5),
+        context: None,
+        session: Some(Uuid::now_v7()),
+        ..first
+    };
+    store.record_scrape(&bound).await.expect("written");
+    assert_eq!(store.scrape(bound.id).await.expect("read"), Some(bound));
+    assert_eq!(store.scrape(Uuid::nil()).await.expect("read"), None);
+}
+
+#[tokio::test]
+async fn old_scrapes_are_removed_by_age_and_beyond_a_number_of_each_team() {
+    let dir = dir();
+    let store = open(dir.path()).await;
+    for second in 0..6 {
+        store.record_scrape(&scrape(second)).await.expect("written");
+    }
+    let foreign = ScrapeRecord {
+        team: Team::from("name:other"),
+        ..scrape(1)
+    };
+    store.record_scrape(&foreign).await.expect("written");
+    store.prune(at(0), at(0)).await.expect("pruned");
+    assert_eq!(count(&store, "scrapes").await, 6);
+    let team = Team::from("name:shop");
+    store.prune_scrapes_of(&team, 3).await.expect("pruned");
+    assert_eq!(count(&store, "scrapes").await, 4);
+    store.prune_scrapes_of(&team, 3).await.expect("pruned");
+    assert_eq!(count(&store, "scrapes").await, 4);
+    assert!(store.scrape(foreign.id).await.expect("read").is_some());
 }

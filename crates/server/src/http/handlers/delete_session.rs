@@ -14,7 +14,13 @@ pub(crate) async fn delete_session(
     AuthenticatedTeam(team): AuthenticatedTeam,
     SessionId(id): SessionId,
 ) -> Result<Json<DeleteResponse>, ApiError> {
-    let (duration_ms, warning) = match state.team_session(&id, &team)? {
+    let session = state.team_session(&id, &team)?;
+    Ok(Json(end_session(session).await))
+}
+
+/// Ends a session, unless it has ended already.
+pub(super) async fn end_session(session: SessionEntry) -> DeleteResponse {
+    let (duration_ms, warning) = match session {
         SessionEntry::Current(session) => (
             session.end(DestroyedReason::Deleted).await.duration_ms,
             session.end_warning(),
@@ -23,8 +29,5 @@ pub(crate) async fn delete_session(
             (record.ending.map_or(0, |ending| ending.duration_ms), None)
         }
     };
-    Ok(Json(DeleteResponse::new(
-        duration_ms,
-        warning.as_ref().map(ProfileWarning::sentence),
-    )))
+    DeleteResponse::new(duration_ms, warning.as_ref().map(ProfileWarning::sentence))
 }

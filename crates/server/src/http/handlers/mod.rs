@@ -14,4 +14,5 @@ pub(crate) mod operator;
 pub(crate) mod probes;
 pub(crate) mod profiles;
 pub(crate) mod scrape;
+pub(crate) mod scrape_interact;
 pub(crate) mod show_session;

@@ -65,7 +65,9 @@ pub(crate) async fn log_request(
         session = field::Empty,
         language = field::Empty,
     );
-    if let Some(session) = path.split('/').find_map(|part| Uuid::parse_str(part).ok()) {
+    // The id of a scrape is not the one of its session.
+    let session = path.split('/').find_map(|part| Uuid::parse_str(part).ok());
+    if let Some(session) = session.filter(|_| !path.starts_with("/v2/scrape/")) {
         span.record(SESSION, field::display(session));
     }
     let mut log = RequestLog {

@@ -61,6 +61,7 @@ pub(in crate::sessions) async fn watch_memory(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        registry.end_kept_if_memory_is_low();
         let sessions = registry.active_with_resources();
         // After failures it reads without sessions, too. Otherwise none could be created again.
         if sessions.is_empty() && !registry.readings.is_failing(Reading::Memory) {

@@ -1,0 +1,61 @@
+//! `POST` and `DELETE /v2/scrape/{jobId}/interact`: runs code in the session of a scrape, and ends
+//! that session.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::{Extension, Json};
+use hearth_contract::{DeleteResponse, InteractSession, ScrapeInteractRequest};
+
+use super::delete_session::end_session;
+use crate::http::error::ApiError;
+use crate::http::execution::ExecutionStream;
+use crate::http::extract::{ApiRequest, AuthenticatedTeam, JobId};
+use crate::http::links::Links;
+use crate::http::peer::Peer;
+use crate::http::state::AppState;
+use crate::scrape::Interaction;
+use crate::sessions::{Executed, Session};
+
+pub(crate) async fn interact(
+    State(state): State<AppState>,
+    job_id: JobId,
+    links: Links,
+    Extension(peer): Extension<Arc<Peer>>,
+    request: ApiRequest,
+) -> Result<Response, ApiError> {
+    let job_id = job_id.parse()?;
+    let interact = ScrapeInteractRequest::parse(&request.body).map_err(ApiError::Validation)?;
+    let interacting = state.scrapes().interact(&request.team, job_id, interact);
+    let Interaction { session, executed } = interacting.await?;
+    let Executed { response, reserved } = executed;
+    let stream = ExecutionStream {
+        pieces: describe(&session, &links).into_json(response),
+        reserved,
+        session,
+        peer,
+        release_time: state.limits().release_time,
+    };
+    Ok(stream.into_response(state.registry().tracker()))
+}
+
+fn describe(session: &Session, links: &Links) -> InteractSession {
+    let live_view = links.live_view(session);
+    InteractSession {
+        session_id: session.id().to_string(),
+        cdp_url: links.cdp_url(session),
+        live_view_url: live_view.watch,
+        interactive_live_view_url: live_view.control,
+    }
+}
+
+pub(crate) async fn stop(
+    State(state): State<AppState>,
+    AuthenticatedTeam(team): AuthenticatedTeam,
+    job_id: JobId,
+) -> Result<Json<DeleteResponse>, ApiError> {
+    let job_id = job_id.parse()?;
+    let session = state.scrapes().session_to_stop(&team, job_id).await?;
+    Ok(Json(end_session(session).await))
+}
