@@ -43,7 +43,11 @@ mod profiles;
 mod recovery;
 mod reload;
 mod restart;
+<<<<<<< HEAD
 mod scrape_interact;
+=======
+mod scrape;
+>>>>>>> scrape
 mod settings;
 mod soak;
 mod tidy;

@@ -1,7 +1,7 @@
 //! Certificates: authorities that sessions trust, and sites whose certificates are not checked.
 
 mod authorities;
-mod https_site;
+pub mod https_site;
 mod ignored;
 
 use hearth_test_support::Session;

@@ -8,6 +8,12 @@
 //! | `/headers` | the request's own headers, as text |
 //! | `/locked` | titled `unlocked` for the user `ada` with the password `secret`, 401 for others |
 //! | `/data.json` | `{"from":"site"}` |
+//! | `/steps` | elements for the actions of scrapes (`tests/fixtures/steps.html`) |
+//! | `/status/CODE` | titled `CODE`, with this status |
+//! | `/moved` | a redirect to `/title/moved` |
+//! | `/elsewhere` | a redirect to `/headers` on `localhost` |
+//! | `/file.pdf`, `/file.txt` | a file of this kind |
+//! | `/large` | 40 MB of text |
 
 /// Answers a request for one of these pages; `None` for other paths.
 pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
@@ -17,6 +23,23 @@ pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
         "/desk" => reply("200 OK", html, include_str!("../../fixtures/desk.html")),
         "/article" => reply("200 OK", html, include_str!("../../fixtures/article.html")),
         "/headers" => reply("200 OK", "text/plain", request),
+        "/steps" => reply("200 OK", html, include_str!("../../fixtures/steps.html")),
+        "/moved" => reply("302 Found\r\nLocation: /title/moved", html, ""),
+        "/elsewhere" => {
+            let host = request
+                .lines()
+                .find_map(|line| line.strip_prefix("Host: "))?;
+            let port = host.rsplit(':').next()?;
+            let to = format!("302 Found\r\nLocation: http://localhost:{port}/headers");
+            reply(&to, html, "")
+        }
+        "/file.pdf" => reply("200 OK", "application/pdf", "%PDF-1.7"),
+        "/file.txt" => reply("200 OK", "text/plain", "plain text"),
+        "/large" => reply(
+            "200 OK",
+            html,
+            &format!("<p>{}", "large ".repeat(7_000_000)),
+        ),
         "/data.json" => reply("200 OK", "application/json", r#"{"from":"site"}"#),
         // `ada:secret` in base64
         "/locked" if request.contains("Basic YWRhOnNlY3JldA==") => {
@@ -27,7 +50,15 @@ pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
             html,
             "<title>locked</title>",
         ),
-        _ => return None,
+        _ => {
+            let code = path.strip_prefix("/status/")?;
+            let status = format!("{code} Own Words");
+            reply(
+                &status,
+                html,
+                &format!("<title>{code}</title><p>status {code}"),
+            )
+        }
     })
 }
 
