@@ -43,11 +43,8 @@ mod profiles;
 mod recovery;
 mod reload;
 mod restart;
-<<<<<<< HEAD
-mod scrape_interact;
-=======
 mod scrape;
->>>>>>> scrape
+mod scrape_interact;
 mod settings;
 mod soak;
 mod tidy;

@@ -1,5 +1,6 @@
 //! Interactions with the page of a scrape.
 
+mod adoption;
 mod limits;
 mod opening;
 mod requests;

@@ -42,8 +42,8 @@ pub(crate) use self::page_state::Document;
 /// The address of an empty tab.
 const EMPTY_TAB: &str = "about:blank";
 
-/// The time for a tab to confirm that it sends events.
-const LISTEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time that a tab has for its first replies.
+const ATTACH_TIME: Duration = Duration::from_secs(10);
 
 /// A driver of a session's current tab.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl PageDriver {
             connection,
             emulation: Emulation::default(),
         };
-        driver.listen().await?;
+        driver.listen(Instant::now() + ATTACH_TIME).await?;
         Ok(driver)
     }
 
@@ -104,7 +104,7 @@ impl PageDriver {
             return Ok(self.session.activate_tab(self.connection.tab()).await?);
         }
         self.connection = Self::connect(&self.session, current).await?;
-        self.listen().await?;
+        self.listen(deadline).await?;
         self.apply_emulation(deadline).await
     }
 
@@ -115,17 +115,15 @@ impl PageDriver {
         Ok(Connection::new(tab, client))
     }
 
-    /// Starts to listen to the events of the tab. Waits for the replies, because a page of another
-    /// process would not send the events if the browser opened it before it handles these calls.
-    async fn listen(&mut self) -> Result<(), PageError> {
-        let deadline = Instant::now() + LISTEN_TIMEOUT;
+    /// Starts to listen to the events of the tab. A page that was opened before the replies would
+    /// have no events.
+    async fn listen(&mut self, deadline: Instant) -> Result<(), PageError> {
+        let page = json!({});
         // The bodies of responses are not read.
         let network = json!({"maxTotalBufferSize": 0, "maxResourceBufferSize": 0});
-        let connection = &mut self.connection;
-        let _: Value = connection
-            .call("Network.enable", &network, deadline)
-            .await?;
-        let _: Value = connection.call("Page.enable", &json!({}), deadline).await?;
+        for (method, params) in [("Page.enable", page), ("Network.enable", network)] {
+            let _: Value = self.connection.call(method, &params, deadline).await?;
+        }
         Ok(())
     }
 }
