@@ -248,6 +248,10 @@ impl<'a> Client<'a> {
         let mut body: Value =
             serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         if status == "200" {
+            // SDKs return only the document.
+            if matches!(call, Call::Scrape(_)) {
+                body = body["data"].take();
+            }
             return CallResult::Returned(body);
         }
         body["status"] = json!(status.parse::<u16>().unwrap());

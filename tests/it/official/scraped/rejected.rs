@@ -100,8 +100,10 @@ impl Visit<'_> {
 
     async fn unauthorized(&mut self, step: &str) -> Outcome {
         let call = Call::Scrape(json!({"url": self.site.url("/title/Rejected")}));
-        let (key, error) = match step {
-            "unknown key" => (Some("nobody's"), "Unauthorized: Invalid token"),
+        let (key, error) = match (step, self.kind()) {
+            ("unknown key", _) => (Some("nobody's"), "Unauthorized: Invalid token"),
+            // It sends `Authorization: Bearer` without a token.
+            (_, Kind::CommandLine) => (None, "Unauthorized: Token missing"),
             _ => (None, "Unauthorized"),
         };
         let answer = self.client.call(key, &call).await;
