@@ -45,6 +45,7 @@ mod reload;
 mod restart;
 mod scrape;
 mod scrape_interact;
+mod session_options;
 mod settings;
 mod soak;
 mod tidy;

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use hearth_test_support::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 41] = [
+const SETTINGS: [&str; 44] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_API_KEYS_FILE",
@@ -43,6 +43,9 @@ const SETTINGS: [&str; 41] = [
     "HEARTH_EGRESS_ALLOW",
     "HEARTH_EGRESS_ALLOW_METADATA",
     "HEARTH_EGRESS_PROXY",
+    "HEARTH_EGRESS_PROXIES",
+    "HEARTH_BLOCK_ADS",
+    "HEARTH_BLOCK_HOSTS_FILE",
     "HEARTH_CA_FILE",
     "HEARTH_IGNORE_CERTIFICATE_ERRORS",
     "HEARTH_LOG",
@@ -50,7 +53,7 @@ const SETTINGS: [&str; 41] = [
 ];
 
 /// Values that are invalid for the named setting.
-const BAD_VALUES: [(&str, &[&str]); 41] = [
+const BAD_VALUES: [(&str, &[&str]); 44] = [
     (
         "HEARTH_LISTEN",
         &[
@@ -154,6 +157,20 @@ const BAD_VALUES: [(&str, &[&str]); 41] = [
             "socks5://proxy.example",
             "http://p/x",
         ],
+    ),
+    (
+        "HEARTH_EGRESS_PROXIES",
+        &[
+            "http://proxy.example:3128",
+            "de=proxy.example:3128",
+            "uk=http://proxy.example",
+            "de=http://a.example,DE=http://b.example",
+        ],
+    ),
+    ("HEARTH_BLOCK_ADS", &["true", "always", "NEVER"]),
+    (
+        "HEARTH_BLOCK_HOSTS_FILE",
+        &["/nowhere/hosts", "/tmp", "/proc/self/cmdline"],
     ),
     ("HEARTH_CA_FILE", &["/nowhere/ca.pem", "/dev/null", "/tmp"]),
     (

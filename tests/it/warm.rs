@@ -10,6 +10,7 @@ use hearth_test_support::{ServerBuilder, Session, TestServer, eventually};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::egress::web::Web;
 use crate::operator::metrics::metrics;
 
 /// The time in which a session is prepared, on a busy machine.
@@ -129,6 +130,54 @@ async fn a_session_with_a_profile_has_its_own_browser() {
         until_warm(&server, 1).await;
     }
     assert_eq!(cold(&server, "profile").await, 2.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_with_a_location_has_its_own_browser_and_kernels() {
+    let server = warm_server(1).await;
+    let dirs = server.session_dirs();
+    let (kernel, browser) = (
+        find(&server, is_node_kernel).pid,
+        find(&server, Process::is_browser).pid,
+    );
+    let session = server
+        .session_with(&json!({"location": {"country": "JP"}}))
+        .await;
+    let is_there = |pid| server.processes().iter().any(|process| process.pid == pid);
+    assert!(!is_there(kernel) && !is_there(browser));
+    // The rest of the warm session is used.
+    assert!(dirs.iter().all(|dir| server.session_dirs().contains(dir)));
+    let hours = "[new Date(0).getHours(), await page.evaluate(() => new Date(0).getHours())]";
+    assert_eq!(session.node(hours).await.ok().json(), json!([9, 9]));
+    let python = "from datetime import datetime; datetime.fromtimestamp(0).hour";
+    assert_eq!(session.python(python).await.ok().result, "9");
+    let bash = "date -d @0 +%H; agent-browser eval 'new Date(0).getHours()'";
+    assert_eq!(session.bash(bash).await.ok().result, "09\n9");
+    assert_eq!(cold(&server, "location").await, 1.0);
+    session.delete().await;
+    until_warm(&server, 1).await;
+    let next = server.session().await;
+    assert_eq!(count(&server, CLAIMED).await, 1.0);
+    assert_eq!(next.node("'TZ' in process.env").await.ok().result, "false");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_warm_session_gets_the_options_of_its_client() {
+    let web = Web::start().await;
+    let proxy = format!("http://{}", web.address);
+    let server = builder(1)
+        .setting("HEARTH_EGRESS_PROXY", &proxy)
+        .start()
+        .await;
+    for (options, expected) in [(json!({}), "403"), (json!({"blockAds": false}), "200")] {
+        until_warm(&server, 1).await;
+        let session = server.session_with(&options).await;
+        let code = "curl -s -o /dev/null -w '%{http_code}' http://ad.doubleclick.net/";
+        assert_eq!(session.bash(code).await.ok().result, expected, "{options}");
+    }
+    assert_eq!(count(&server, CLAIMED).await, 2.0);
     server.stop().await;
 }
 

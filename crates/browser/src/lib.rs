@@ -23,6 +23,7 @@
 mod broker;
 mod cdp;
 mod chromium;
+mod locale;
 mod screencast;
 mod viewport;
 
@@ -39,6 +40,7 @@ pub use chromium::cookies::{CookieJar, PROFILE_DIR, profile_exclusions};
 pub use chromium::launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
 pub use chromium::supervise::DeathReason;
 pub use chromium::version::{ProbeError, VERIFIED_MAJORS, Version, probe};
+pub use locale::Locale;
 pub use screencast::{
     Dialog, Frame, FrameTicket, Input, Key, MAX_UNACKNOWLEDGED, Mouse, PressedInputs, Screencast,
     ScreencastEvent, Touch, Wheel,

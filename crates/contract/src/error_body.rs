@@ -263,7 +263,7 @@ impl ErrorBody {
     pub fn scrape_site(reason: &str) -> Self {
         Self::with_code(
             "SCRAPE_SITE_ERROR",
-            format!("Cannot scrape the page: {reason}."),
+            format!("Cannot scrape the page: {}.", reason.trim_end_matches('.')),
         )
     }
 
@@ -281,7 +281,7 @@ impl ErrorBody {
     pub fn scrape_action(number: usize, reason: &str) -> Self {
         Self::with_code(
             "SCRAPE_ACTION_ERROR",
-            format!("Action {number} failed: {reason}."),
+            format!("Action {number} failed: {}.", reason.trim_end_matches('.')),
         )
     }
 

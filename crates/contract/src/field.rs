@@ -123,6 +123,21 @@ impl IssueCollector {
         self.check_integer(path, *number, range).unwrap_or(default)
     }
 
+    /// Parses an integer field of milliseconds within `range`. Returns `default` if it is missing.
+    pub(crate) fn milliseconds(
+        &mut self,
+        path: Path,
+        value: Option<&Field>,
+        range: RangeInclusive<u32>,
+        default: u32,
+    ) -> u32 {
+        let mut issues = Self::default();
+        let milliseconds = issues.integer(path, value, range, default);
+        let issues = issues.0.into_iter().map(Issue::in_milliseconds);
+        self.0.extend(issues);
+        milliseconds
+    }
+
     fn check_integer(
         &mut self,
         path: Path,

@@ -27,6 +27,8 @@ pub struct Issue {
     field: Path,
     /// The part of an array or of an object with any names that has the issue.
     part: Option<Part>,
+    /// True if the field is a number of milliseconds.
+    is_in_milliseconds: bool,
     kind: IssueKind,
 }
 
@@ -88,6 +90,7 @@ impl Issue {
             path,
             field: path,
             part: None,
+            is_in_milliseconds: false,
             kind,
         }
     }
@@ -141,6 +144,14 @@ impl Issue {
         Self {
             path,
             field: path,
+            ..self
+        }
+    }
+
+    /// Sets the unit of the field to milliseconds.
+    pub(crate) fn in_milliseconds(self) -> Self {
+        Self {
+            is_in_milliseconds: true,
             ..self
         }
     }
@@ -199,11 +210,12 @@ impl Issue {
             field if field.is_empty() => field,
             field => format!("{field}: "),
         };
-        let unit = self
-            .path
-            .last()
-            .filter(|name| SECONDS.contains(name))
-            .map_or("", |_| " (seconds)");
+        let is_in_seconds = || self.path.last().is_some_and(|name| SECONDS.contains(name));
+        let unit = match self.is_in_milliseconds {
+            true => " (milliseconds)",
+            false if is_in_seconds() => " (seconds)",
+            false => "",
+        };
         format!("{field}{}{unit}", self.message())
     }
 

@@ -47,8 +47,8 @@ pub use operator::{
     OperatorExecution, OperatorSession, OperatorState, Pressure, ReadinessResponse, Scope,
 };
 pub use response::{
-    CreateResponse, DeleteResponse, HealthResponse, ListResponse, ProfileDeletedResponse,
-    ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
+    ConcurrencyResponse, CreateResponse, DeleteResponse, HealthResponse, ListResponse,
+    ProfileDeletedResponse, ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
 pub use scrape::{
     ActionResults, Format, ScrapeContext, ScrapeData, ScrapeRequest, ScrapeResponse, ScrapedPage,
@@ -56,4 +56,4 @@ pub use scrape::{
 };
 pub use scrape_interact::{InteractSession, InteractTask, ScrapeInteractRequest};
 pub use session::{DestroyedReason, SessionStatus};
-pub use warning::{NotSaved, ProfileWarning};
+pub use warning::{FieldWarning, NotSaved, ProfileWarning};

@@ -118,6 +118,26 @@ impl DeleteResponse {
     }
 }
 
+/// The number of the caller's active sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConcurrencyResponse {
+    success: True,
+    concurrency: usize,
+    max_concurrency: usize,
+}
+
+impl ConcurrencyResponse {
+    /// Creates a response. `active` is the number of sessions, `max` the maximum.
+    pub fn new(active: usize, max: usize) -> Self {
+        Self {
+            success: True,
+            concurrency: active,
+            max_concurrency: max,
+        }
+    }
+}
+
 /// One profile of a [`ProfilesResponse`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -183,6 +203,14 @@ mod tests {
         assert_eq!(
             text(&DeleteResponse::new(1234, None)),
             r#"{"success":true,"status":"stopped","sessionDurationMs":1234,"creditsBilled":0,"cleanupQueued":true}"#
+        );
+    }
+
+    #[test]
+    fn concurrency_has_the_keys_that_clients_read() {
+        assert_eq!(
+            text(&ConcurrencyResponse::new(2, 5)),
+            r#"{"success":true,"concurrency":2,"maxConcurrency":5}"#
         );
     }
 

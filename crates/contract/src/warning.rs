@@ -1,4 +1,4 @@
-//! Warnings about a profile in successful responses.
+//! Warnings in successful responses.
 
 use std::fmt;
 
@@ -34,6 +34,29 @@ pub enum NotSaved {
     Limit,
     /// Another reason.
     Other(String),
+}
+
+/// A warning about a field of a request that has less effect than asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldWarning {
+    /// `blockAds` is true, but the server does not block.
+    AdsNotBlocked,
+    /// The server has no proxy in the country of `location`.
+    AddressUnchanged,
+}
+
+impl FieldWarning {
+    /// Returns the warning as a sentence for the caller.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            FieldWarning::AdsNotBlocked => {
+                "The server does not block advertisements (HEARTH_BLOCK_ADS)."
+            }
+            FieldWarning::AddressUnchanged => {
+                "The server has no proxy in this country (HEARTH_EGRESS_PROXIES), so only the time zone and the languages are changed, not the IP address."
+            }
+        }
+    }
 }
 
 impl fmt::Display for NotSaved {

@@ -13,6 +13,7 @@ use tracing::Span;
 
 use crate::allow::AllowList;
 use crate::authority::Authority;
+use crate::block_list::BlockList;
 use crate::denials::{DenialCounters, RecentDenials};
 use crate::denied::{Denied, Reason};
 use crate::meter::{Meter, Totals, Traffic};
@@ -20,6 +21,7 @@ use crate::policy::Policy;
 use crate::relay::MAX_LARGE_BUFFERS;
 use crate::resolve::{Lookups, Resolve, SharedLookups};
 use crate::self_ports::SelfPorts;
+use crate::session_rules::SessionRules;
 use crate::splice::SplicedResponse;
 
 /// Default of the maximum number of concurrent connections of a session; further connections wait.
@@ -38,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) lookups: SharedLookups,
     pub(crate) totals: Arc<Totals>,
     pub(crate) denials: DenialCounters,
+    pub(crate) block_list: BlockList,
     pub(crate) max_connections: usize,
 }
 
@@ -50,6 +53,7 @@ impl Shared {
             lookups: SharedLookups::new(),
             totals: Arc::default(),
             denials: DenialCounters::new(),
+            block_list: BlockList::default(),
             max_connections: MAX_CONNECTIONS,
         }
     }
@@ -75,6 +79,8 @@ pub(crate) struct ProxyState {
     shared: Arc<Shared>,
     /// The session, which is set when a client gets it.
     session: OnceLock<NamedSession>,
+    /// The rules of the session, which are set before a client gets it.
+    rules: OnceLock<SessionRules>,
     /// Tracks every task of the proxy. Belongs to the session.
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -102,6 +108,7 @@ impl ProxyState {
         ProxyState {
             shared: Arc::clone(shared),
             session: OnceLock::new(),
+            rules: OnceLock::new(),
             tracker: tracker.clone(),
             stop,
             totals: Totals::child_of(&shared.totals),
@@ -122,9 +129,30 @@ impl ProxyState {
         let _ = self.session.set(named);
     }
 
-    /// Returns the current policy. Only its allow list changes.
+    /// Sets the rules of the session, once.
+    pub(crate) fn set_rules(&self, rules: SessionRules) {
+        // Later rules do not count.
+        let _ = self.rules.set(rules);
+    }
+
+    /// Returns the current policy, with the session's proxy. Only its allow list changes.
     pub(crate) fn policy(&self) -> Arc<Policy> {
-        self.shared.policy()
+        let policy = self.shared.policy();
+        let Some(upstream) = self.rules.get().and_then(|rules| rules.upstream.clone()) else {
+            return policy;
+        };
+        Arc::new(Policy {
+            upstream: Some(upstream),
+            ..Policy::clone(&policy)
+        })
+    }
+
+    /// Returns true if the session blocks the target as a host of advertisements. The allow list
+    /// takes precedence.
+    pub(crate) fn is_blocked(&self, target: &Authority) -> bool {
+        self.rules.get().is_some_and(|rules| rules.blocks_ads)
+            && self.shared.block_list.contains(&target.host)
+            && !self.shared.policy().allow.names(target)
     }
 
     pub(crate) fn self_ports(&self) -> &SelfPorts {
@@ -181,6 +209,10 @@ impl ProxyState {
 
     /// Records and logs a failed request. The log contains neither path nor query.
     fn record(&self, denied: &Denied) {
+        // Pages request many of these, and go on without them.
+        if denied.reason == Reason::Advertisement {
+            return;
+        }
         if denied.reason.is_rule() {
             self.shared.denials.increment(denied.reason.label());
         }
@@ -189,12 +221,14 @@ impl ProxyState {
         };
         let named = self.session.get();
         let session = named.map(|named| named.name.as_str());
-        let (target, reason) = (&denied.target, denied.reason.label());
+        let logs_hosts = self.rules.get().is_none_or(|rules| rules.logs_hosts);
+        let target = logs_hosts.then(|| tracing::field::display(&denied.target));
+        let reason = denied.reason.label();
         let _entered = named.map(|named| named.span.enter());
         if denied.reason.is_rule() {
-            tracing::info!(session, %target, reason, unlogged, "egress denied");
+            tracing::info!(session, target, reason, unlogged, "egress denied");
         } else {
-            tracing::debug!(session, %target, reason, unlogged, "egress failed");
+            tracing::debug!(session, target, reason, unlogged, "egress failed");
         }
     }
 }

@@ -11,6 +11,9 @@ const ALLOW: &str = "HEARTH_EGRESS_ALLOW";
 /// The setting that allows metadata services.
 const ALLOW_METADATA: &str = "HEARTH_EGRESS_ALLOW_METADATA=true";
 
+/// The field of a request that turns blocking off.
+const NO_BLOCKING: &str = "blockAds: false";
+
 /// The reason why a target was denied or could not be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -28,6 +31,8 @@ pub(crate) enum Reason {
     Metadata { is_listed: bool },
     /// The target is a port of this server on this machine.
     SelfPort,
+    /// The host serves advertisements or trackers, which the session blocks.
+    Advertisement,
     /// The name does not resolve.
     Unresolved,
     /// The connection failed.
@@ -58,6 +63,7 @@ impl Reason {
             Reason::Address(kind) => kind,
             Reason::Metadata { .. } => "metadata",
             Reason::SelfPort => "own port",
+            Reason::Advertisement => "advertisement",
             Reason::Unresolved => "unresolved",
             Reason::Unreachable => "unreachable",
             Reason::TimedOut => "too slow",
@@ -66,7 +72,7 @@ impl Reason {
         }
     }
 
-    /// Returns the labels of all rules.
+    /// Returns the labels of all rules of the policy.
     pub(crate) fn rule_labels() -> impl Iterator<Item = &'static str> {
         let metadata = Reason::Metadata { is_listed: false };
         let fixed = [
@@ -124,6 +130,9 @@ impl Denied {
             Reason::SelfPort => {
                 format!("{target} was denied: it {is} a port of this Hearth server")
             }
+            Reason::Advertisement => {
+                format!("{target} was denied: the session blocks advertisements and trackers")
+            }
             Reason::Unresolved => {
                 format!("{target} could not be reached: the name does not resolve")
             }
@@ -134,7 +143,7 @@ impl Denied {
             }
             Reason::Upstream => {
                 format!(
-                    "{target} could not be reached: the proxy in HEARTH_EGRESS_PROXY rejected the request"
+                    "{target} could not be reached: the proxy in HEARTH_EGRESS_PROXY or HEARTH_EGRESS_PROXIES rejected the request"
                 )
             }
         }
@@ -154,6 +163,9 @@ impl Denied {
 
     /// Returns the summary and the fix as one line of plain text without a full stop.
     pub(crate) fn to_line(&self) -> String {
+        if self.reason == Reason::Advertisement {
+            return format!("{}; set {NO_BLOCKING} to allow it", self.summary());
+        }
         match self.fix() {
             Some(fix) => format!("{}; set {fix} to allow it", self.summary()),
             None => self.summary(),
@@ -172,6 +184,8 @@ impl Denied {
             );
         } else if self.reason == Reason::SelfPort {
             text.push_str("No setting allows this.\n");
+        } else if self.reason == Reason::Advertisement {
+            let _ = writeln!(text, "To allow it, create the session with {NO_BLOCKING}.");
         }
         text
     }
@@ -233,6 +247,7 @@ mod tests {
                 Some("HEARTH_EGRESS_ALLOW_METADATA=true"),
             ),
             ("127.0.0.1:3010", Reason::SelfPort, None),
+            ("ads.example:443", Reason::Advertisement, None),
             ("a.example:443", Reason::Unresolved, None),
         ] {
             let denied = denial(target, reason);

@@ -5,8 +5,9 @@
 //!
 //! Modules:
 //! - Pure: `authority` parses the target of a request. `policy` decides about it with the tables of
-//!   `addresses` and the list of `allow`. `denied` explains the decision, `headers` removes
-//!   hop-by-hop fields and `upstream` parses the upstream proxy.
+//!   `addresses` and the list of `allow`. `block_list` has the hosts of advertisements, and
+//!   `session_rules` what differs between sessions. `denied` explains the decision, `headers`
+//!   removes hop-by-hop fields and `upstream` parses the upstream proxy.
 //! - State: `connection` holds the state of the server, of a session's proxy and of a connection.
 //!   `denials` and `meter` count.
 //! - I/O: `proxy` accepts connections. `forward` handles plain requests and `tunnel` handles
@@ -21,6 +22,7 @@
 mod addresses;
 mod allow;
 mod authority;
+mod block_list;
 mod connection;
 mod denials;
 mod denied;
@@ -34,13 +36,16 @@ mod relay;
 mod resolve;
 mod response;
 mod self_ports;
+mod session_rules;
 mod splice;
 mod tunnel;
 mod upstream;
 
 pub use self::allow::{AllowList, ParseAllowListError};
+pub use self::block_list::{BlockList, ParseHostsError};
 pub use self::meter::Traffic;
 pub use self::policy::{Mode, Policy};
 pub use self::proxy::{DenialLookup, Egress, Proxy, SelfPort};
 pub use self::resolve::Resolve;
+pub use self::session_rules::SessionRules;
 pub use self::upstream::{ParseUpstreamError, Upstream};

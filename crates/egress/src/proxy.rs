@@ -19,11 +19,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::allow::AllowList;
 use crate::authority::Authority;
+use crate::block_list::BlockList;
 use crate::connection::{Connection, ProxyState, Shared};
+use crate::denied::{Denied, Reason};
 use crate::meter::{Metered, Traffic};
 use crate::policy::Policy;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::response::Body;
+use crate::session_rules::SessionRules;
 use crate::splice::SplicedResponse;
 use crate::{forward, tunnel};
 
@@ -60,6 +63,17 @@ impl Egress {
         // Nothing shares it before the first session.
         if let Some(shared) = Arc::get_mut(&mut shared) {
             shared.max_connections = max;
+        }
+        Egress(shared)
+    }
+
+    /// Sets the hosts of advertisements, which sessions can block.
+    #[must_use]
+    pub fn with_block_list(self, list: BlockList) -> Egress {
+        let mut shared = self.0;
+        // Nothing shares it before the first session.
+        if let Some(shared) = Arc::get_mut(&mut shared) {
+            shared.block_list = list;
         }
         Egress(shared)
     }
@@ -137,6 +151,11 @@ impl Proxy {
         self.port
     }
 
+    /// Sets the rules of the session, once, before a client gets it.
+    pub fn set_rules(&self, rules: SessionRules) {
+        self.state.set_rules(rules);
+    }
+
     /// Names the session in log events, which are in the current span from now on.
     pub fn name(&self, session: &str) {
         self.state.name(session);
@@ -174,6 +193,13 @@ impl DenialLookup {
             )
             .ok()
         });
+        if let Some(target) = target.as_ref().filter(|target| self.0.is_blocked(target)) {
+            let blocked = Denied {
+                target: target.clone(),
+                reason: Reason::Advertisement,
+            };
+            return Some(blocked.to_line());
+        }
         self.0.recent_denials().describe_for(target.as_ref())
     }
 }

@@ -7,9 +7,9 @@
 //!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
 //! and stops the server. `capacity` calculates the default session limit, and
-//! `certificate_authorities` parses `HEARTH_CA_FILE`. `fair_queue` and
-//! `request_rate` keep one client from delaying others. `metrics` provides the metrics, `telemetry`
-//! provides the log, and `clock` is the only source of the wall-clock time.
+//! `certificate_authorities` parses `HEARTH_CA_FILE`. `countries` has time zones and languages.
+//! `fair_queue` and `request_rate` keep one client from delaying others. `metrics` provides the
+//! metrics, `telemetry` provides the log, and `clock` is the only source of the wall-clock time.
 //!
 //! The library keeps `main` short. [`commands::Cli`] is its public API.
 
@@ -22,6 +22,7 @@ mod certificate_authorities;
 mod clock;
 pub mod commands;
 mod config;
+mod countries;
 mod embedded;
 mod ending;
 mod fair_queue;

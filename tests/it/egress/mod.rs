@@ -4,7 +4,7 @@
 mod local;
 mod navigations;
 mod packages;
-mod web;
+pub mod web;
 
 use std::time::Duration;
 

@@ -28,6 +28,7 @@ const SERVER_LAYERS: &[&[&str]] = &[
     ],
     &[
         "clock",
+        "countries",
         "embedded",
         "ending",
         "request_rate",

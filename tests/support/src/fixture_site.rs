@@ -13,7 +13,7 @@
 //! | `/moved` | a redirect to `/title/moved` |
 //! | `/elsewhere` | a redirect to `/headers` on `localhost` |
 //! | `/file.pdf`, `/file.txt` | a file of this kind |
-//! | `/large` | 40 MB of text |
+//! | `/large` | 34 MB in an element that is not shown |
 
 /// Answers a request for one of these pages; `None` for other paths.
 pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
@@ -38,7 +38,7 @@ pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
         "/large" => reply(
             "200 OK",
             html,
-            &format!("<p>{}", "large ".repeat(7_000_000)),
+            &format!("<script type=x>{}</script>", "x".repeat(34_000_000)),
         ),
         "/data.json" => reply("200 OK", "application/json", r#"{"from":"site"}"#),
         // `ada:secret` in base64

@@ -70,6 +70,7 @@ use crate::broker::navigation_hint::NavigationErrorHint;
 use crate::broker::tab_list::TabList;
 use crate::cdp::envelope::{self, BrowserMessage};
 use crate::cdp::pipe::{PipeWriter, PushError};
+use crate::locale::Locale;
 
 /// The error for an unknown session, in Chromium's words.
 const NO_SESSION_MESSAGE: &str = "Session with given id not found.";
@@ -85,6 +86,8 @@ pub(crate) struct Broker {
     navigation_hint: Option<NavigationErrorHint>,
     /// The sites whose certificates are not checked.
     ignored_certificates: IgnoredCertificates,
+    /// The language of formatted numbers and dates, unless it is English.
+    format_language: Option<String>,
     limits: BrowserLimits,
     state: Mutex<State>,
     /// Notifies of changes of the current tab. Written under the lock of `state`.
@@ -134,6 +137,7 @@ impl Broker {
             limits,
             navigation_hint,
             ignored_certificates: IgnoredCertificates::default(),
+            format_language: None,
             state: Mutex::default(),
             current_tab: watch::Sender::default(),
             tab_shows: watch::Sender::default(),
@@ -149,6 +153,14 @@ impl Broker {
     pub(crate) fn with_ignored_certificates(self, sites: IgnoredCertificates) -> Broker {
         Broker {
             ignored_certificates: sites,
+            ..self
+        }
+    }
+
+    /// Sets the language in which pages format numbers and dates.
+    pub(crate) fn with_locale(self, locale: Option<Locale>) -> Broker {
+        Broker {
+            format_language: locale.map(|locale| locale.tag),
             ..self
         }
     }

@@ -37,7 +37,12 @@ impl Broker {
             }
             Some(Pending::Tab(target)) => {
                 if let Some(session) = string_in(message.result, "sessionId") {
-                    state.tabs.attached(&target, session);
+                    let is_shared = state.tabs.is_shared(&target);
+                    state.tabs.attached(&target, session.clone());
+                    drop(state);
+                    if is_shared {
+                        self.set_format_language(&session);
+                    }
                 }
             }
             Some(Pending::UnwantedContext) => {

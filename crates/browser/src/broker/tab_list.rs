@@ -92,6 +92,12 @@ impl TabList {
         self.default_context.as_deref() == Some(context)
     }
 
+    /// Returns true if a tab is in the default context.
+    pub(crate) fn is_shared(&self, target: &str) -> bool {
+        self.context_of(target)
+            .is_none_or(|context| self.is_default(context))
+    }
+
     /// Records the address that a tab shows.
     pub(crate) fn shows(&mut self, target: &str, url: &str) {
         if let Some(tab) = self.find(target) {

@@ -71,8 +71,8 @@ impl Broker {
     }
 
     /// Attaches a session of the broker to a tab while it still responds, because a later session
-    /// does not reach a page whose script never ends. Nothing is enabled on the session, so it
-    /// costs nothing.
+    /// does not reach a page whose script never ends. At most the language is set on the
+    /// session, so it costs nothing.
     pub(super) fn attach_broker_session(&self, target: &str) {
         let params = serde_json::json!({ "targetId": target, "flatten": true }).to_string();
         // If the browser takes no more frames, it is about to end.
@@ -82,6 +82,17 @@ impl Broker {
             None,
             Pending::Tab(target.to_owned()),
         );
+    }
+
+    /// Sets the language in which a tab formats numbers and dates, on the broker's session. Pages
+    /// in a client's own context have the language that the client chooses.
+    pub(super) fn set_format_language(&self, session: &str) {
+        let Some(language) = &self.format_language else {
+            return;
+        };
+        let params = serde_json::json!({ "locale": language }).to_string();
+        // Pages of one renderer share the language, and Chromium rejects it for the second one.
+        self.send_unanswered("Emulation.setLocaleOverride", &params, session);
     }
 
     pub(crate) fn default_context_has_a_tab(&self) -> bool {

@@ -40,6 +40,8 @@ pub(crate) struct FlagsFor<'a> {
     pub(crate) user_data: &'a Path,
     pub(crate) viewport: Viewport,
     pub(crate) user_agent: &'a str,
+    /// The languages of the browser, unless they are the usual ones.
+    pub(crate) languages: Option<&'a str>,
     /// True if Chromium can create its own sandbox.
     pub(crate) sandbox: bool,
     /// The port of the session's proxy on 127.0.0.1.
@@ -47,6 +49,9 @@ pub(crate) struct FlagsFor<'a> {
     /// True if `/dev/shm` is too small for tabs (Docker provides 64 MB by default).
     pub(crate) small_shared_memory: bool,
 }
+
+/// The languages that Chrome with a window sends. The shell would send no Accept-Language at all.
+const LANGUAGES: &str = "en-US,en";
 
 /// Flags that every browser gets.
 const ALWAYS: &[&str] = &[
@@ -92,8 +97,6 @@ const ALWAYS: &[&str] = &[
     // No attempt to open http:// addresses as https:// first, no translation bar, no search for
     // cast devices in the local network, no download of hint models.
     "--disable-features=HttpsUpgrades,Translate,MediaRouter,DialMediaRouteProvider,OptimizationHints",
-    // The value that Chrome with a window sends. The shell would send no Accept-Language at all.
-    "--accept-lang=en-US,en",
     // Screenshots have the same colors on every machine and no scrollbars.
     "--force-color-profile=srgb",
     "--hide-scrollbars",
@@ -110,6 +113,8 @@ pub(crate) fn build_flags(on: &FlagsFor<'_>) -> Vec<String> {
     flags.push(format!("--user-data-dir={}", on.user_data.display()));
     // Otherwise the user agent contains HeadlessChrome.
     flags.push(format!("--user-agent={}", on.user_agent));
+    let languages = on.languages.unwrap_or(LANGUAGES);
+    flags.push(format!("--accept-lang={languages}"));
     let Viewport { width, height } = on.viewport;
     match on.kind {
         BrowserKind::HeadlessShell => {
@@ -164,6 +169,7 @@ mod tests {
                 height: 720,
             },
             user_agent: "Agent/1",
+            languages: None,
             sandbox: true,
             proxy_port: None,
             small_shared_memory: false,
@@ -187,6 +193,16 @@ mod tests {
         assert!(has(&flags, "--window-size=1280,807"), "{flags:?}");
         assert!(has(&flags, "--screen-info={1280x807}"), "{flags:?}");
         assert!(has(&flags, "--headless"), "{flags:?}");
+    }
+
+    #[test]
+    fn languages_are_english_unless_others_are_given() {
+        let mut on = for_kind(BrowserKind::HeadlessShell);
+        assert!(has(&build_flags(&on), "--accept-lang=en-US,en"));
+        on.languages = Some("de-DE,de,en");
+        let flags = build_flags(&on);
+        assert!(has(&flags, "--accept-lang=de-DE,de,en"));
+        assert!(!has(&flags, "--accept-lang=en-US,en"));
     }
 
     #[test]

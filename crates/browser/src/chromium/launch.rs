@@ -30,6 +30,7 @@ use crate::chromium::cookies::PROFILE_DIR;
 use crate::chromium::flags::{BrowserKind, FlagsFor, build_flags};
 use crate::chromium::stderr::{self, LastLines};
 use crate::chromium::supervise::{DeathReason, supervise};
+use crate::locale::Locale;
 use crate::viewport::Viewport;
 
 /// The time limit from a browser's start to its first page.
@@ -59,6 +60,8 @@ pub struct LaunchSpec {
     /// The user agent that pages and servers see; see
     /// [`Version::default_user_agent`](crate::Version::default_user_agent).
     pub user_agent: String,
+    /// The place where the browser appears to be. `None` means the machine's time zone and English.
+    pub locale: Option<Locale>,
     /// True if Chromium can create its own sandbox: not as root (crbug.com/638180), and not where
     /// user namespaces are forbidden.
     pub sandbox: bool,
@@ -247,7 +250,8 @@ impl Browser {
             spec.limits,
             spec.navigation_hint,
         );
-        let broker = Arc::new(broker.with_ignored_certificates(spec.ignored_certificates));
+        let broker = broker.with_ignored_certificates(spec.ignored_certificates);
+        let broker = Arc::new(broker.with_locale(spec.locale));
         let supervised = supervise(
             tracker,
             tree,
@@ -339,6 +343,7 @@ fn build_program(spec: &LaunchSpec, dirs: &BrowserDirs, fds: Vec<(RawFd, OwnedFd
         user_data: &dirs.user_data,
         viewport: spec.viewport,
         user_agent: &spec.user_agent,
+        languages: spec.locale.as_ref().map(|locale| &*locale.languages),
         sandbox: spec.sandbox,
         proxy_port: spec.proxy_port,
         small_shared_memory: is_shared_memory_small(),
@@ -346,7 +351,7 @@ fn build_program(spec: &LaunchSpec, dirs: &BrowserDirs, fds: Vec<(RawFd, OwnedFd
     Program {
         program: spec.executable.clone(),
         args: flags,
-        env: build_environment(&spec.dir, &dirs.tmp),
+        env: build_environment(&spec.dir, &dirs.tmp, spec.locale.as_ref()),
         cwd: spec.dir.clone(),
         fds,
         deadline: None,
@@ -360,8 +365,9 @@ fn build_program(spec: &LaunchSpec, dirs: &BrowserDirs, fds: Vec<(RawFd, OwnedFd
 /// environment, and the thread then reads freed memory: with Chromium 148, one start in about 300
 /// crashed because of it. Variables that exist are replaced in place. `disabled:` is the value that
 /// Chromium sets itself.
-fn build_environment(dir: &Path, tmp: &Path) -> Vec<(String, String)> {
+fn build_environment(dir: &Path, tmp: &Path, locale: Option<&Locale>) -> Vec<(String, String)> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
+    let time_zone = locale.map(|locale| ("TZ", locale.time_zone.clone()));
     [
         ("HOME", text(dir)),
         ("TMPDIR", text(tmp)),
@@ -370,8 +376,10 @@ fn build_environment(dir: &Path, tmp: &Path) -> Vec<(String, String)> {
         ("FC_FONTATIONS", "1".to_owned()),
         ("DBUS_SESSION_BUS_ADDRESS", "disabled:".to_owned()),
     ]
+    .into_iter()
+    .chain(time_zone)
     .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
+    .collect()
 }
 
 /// Returns the size of `/dev/shm`, or `None` if it does not exist.
@@ -414,7 +422,7 @@ mod tests {
 
     #[test]
     fn environment_is_an_allow_list() {
-        let names: Vec<String> = build_environment(Path::new("/s"), Path::new("/s/tmp"))
+        let names: Vec<String> = build_environment(Path::new("/s"), Path::new("/s/tmp"), None)
             .into_iter()
             .map(|(name, _)| name)
             .collect();

@@ -50,6 +50,7 @@ impl BrowserFixture {
                 height: 620,
             },
             user_agent: USER_AGENT.to_owned(),
+            locale: None,
             proxy_port: None,
             navigation_hint: None,
             ignored_certificates: IgnoredCertificates::default(),

@@ -91,13 +91,13 @@ impl ScrapeRequest {
                 fields.get("onlyMainContent"),
                 true,
             ),
-            timeout_ms: issues.integer(
+            timeout_ms: issues.milliseconds(
                 &["timeout"],
                 timeout,
                 1000..=MAX_TIMEOUT_MS,
                 DEFAULT_TIMEOUT_MS,
             ),
-            wait_for_ms: issues.integer(
+            wait_for_ms: issues.milliseconds(
                 &["waitFor"],
                 fields.get("waitFor"),
                 0..=MAX_WAIT_FOR_MS,

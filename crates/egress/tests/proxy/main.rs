@@ -6,6 +6,7 @@ mod forwarding;
 mod fuzz;
 mod harness;
 mod lifecycle;
+mod session_rules;
 mod smuggling;
 mod tunnels;
 mod upstream;

@@ -4,6 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use hearth_egress::{AllowList, Mode, Policy, Upstream};
 
+use super::country_proxies::CountryProxies;
 use super::isolation::IsolationLevel;
 use super::text::parse_trimmed;
 
@@ -39,6 +40,13 @@ pub(crate) struct EgressSettings {
     #[arg(long = "egress-proxy", env = "HEARTH_EGRESS_PROXY", value_name = "URL",
           hide_env_values = true, value_parser = parse_trimmed::<Upstream>)]
     pub upstream: Option<Upstream>,
+
+    /// HTTP proxies of countries for sessions with a location, as a comma-separated list of
+    /// country=URL, such as de=http://proxy-de.example:3128,gb=http://proxy-gb.example:3128. A
+    /// comma in a password is %2C. The proxy of the country replaces HEARTH_EGRESS_PROXY
+    #[arg(long = "egress-proxies", env = "HEARTH_EGRESS_PROXIES", value_name = "LIST",
+          hide_env_values = true, value_parser = parse_trimmed::<CountryProxies>)]
+    country_proxies: Option<CountryProxies>,
 }
 
 impl EgressSettings {
@@ -54,6 +62,11 @@ impl EgressSettings {
             allow_metadata: self.allow_metadata,
             upstream: self.upstream.clone(),
         }
+    }
+
+    /// Returns the proxies of countries.
+    pub fn country_proxies(&self) -> CountryProxies {
+        self.country_proxies.clone().unwrap_or_default()
     }
 
     /// Returns whether no setting selects the mode.

@@ -4,8 +4,10 @@
 //! and `hearth serve --help` and docs/CONFIGURATION.md print it. [`parse`] reads the command line.
 
 mod addresses;
+mod blocking;
 mod certificates;
 mod changes;
+mod country_proxies;
 mod data_dir;
 mod describe;
 mod destinations;
@@ -30,7 +32,9 @@ mod text;
 mod values;
 mod warm;
 
+pub(crate) use self::blocking::BlockMode;
 pub(crate) use self::changes::{Change, adopt_reloadable, changes};
+pub(crate) use self::country_proxies::CountryProxies;
 pub(crate) use self::data_dir::DataDir;
 pub(crate) use self::describe::{Described, describe};
 pub(crate) use self::env_file::EnvFile;

@@ -12,6 +12,7 @@ use hearth_egress::Policy;
 use super::addresses::{
     Origins, parse_frame_ancestors, parse_listen, parse_origins, parse_public_url,
 };
+use super::blocking::BlockingSettings;
 use super::certificates::CertificateSettings;
 use super::egress::EgressSettings;
 use super::error::ConfigError;
@@ -138,6 +139,9 @@ pub(crate) struct Config {
     pub egress: EgressSettings,
 
     #[command(flatten)]
+    pub blocking: BlockingSettings,
+
+    #[command(flatten)]
     pub certificates: CertificateSettings,
 
     #[command(flatten)]
@@ -171,6 +175,7 @@ impl Config {
         self.browser.find()?;
         self.runtime_dir()?;
         self.certificates.read(&|path| File::open(path))?;
+        self.blocking.read(&|path| File::open(path))?;
         self.isolation.check_listen(self.listen)?;
         self.isolation.uids().map(drop)
     }

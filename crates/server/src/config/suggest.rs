@@ -25,7 +25,7 @@ const OTHER_NAMES: [(&str, &str); 5] = [
 ];
 
 /// Values of settings without a default.
-const EXAMPLES: [(&str, &str); 8] = [
+const EXAMPLES: [(&str, &str); 9] = [
     ("api-keys", "name:key"),
     ("public-url", "https://hearth.example"),
     ("cors-origins", "https://app.example"),
@@ -33,6 +33,7 @@ const EXAMPLES: [(&str, &str); 8] = [
     ("egress", "filtered"),
     ("egress-allow", "localhost:3000"),
     ("egress-proxy", "http://proxy.example:3128"),
+    ("egress-proxies", "de=http://proxy.example:3128"),
     ("ignore-certificate-errors", "dev.internal:8443"),
 ];
 

@@ -11,8 +11,8 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 
 use crate::http::error::ApiError;
 use crate::http::handlers::{
-    cdp, create_session, delete_session, execute, health, list_sessions, live_view, metrics,
-    openapi, operator, probes, profiles, scrape, scrape_interact, show_session,
+    cdp, concurrency, create_session, delete_session, execute, health, list_sessions, live_view,
+    metrics, openapi, operator, probes, profiles, scrape, scrape_interact, show_session,
 };
 use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::state::AppState;
@@ -27,7 +27,8 @@ const API_PREFIXES: [&str; 3] = ["/v0/", "/v1/", "/v2/"];
 pub(crate) fn public(state: AppState) -> Router {
     let mut router = server_routes()
         .merge(session_link_routes())
-        .merge(scrape_routes());
+        .merge(scrape_routes())
+        .merge(team_routes());
     for prefix in PREFIXES {
         router = router.merge(api_routes(prefix));
     }
@@ -101,6 +102,14 @@ fn session_link_routes() -> Router<AppState> {
         .route("/live/{id}", get(live_view::page::html))
         .route("/live/{id}/socket", get(live_view::socket::connect))
         .route("/live/page/{part}", get(live_view::page::asset))
+}
+
+/// The routes about the caller's team, which exist under one name.
+fn team_routes() -> Router<AppState> {
+    let concurrency = || get(concurrency::concurrency);
+    Router::new()
+        .route("/v2/concurrency-check", concurrency())
+        .route("/v2/concurrency-check/", concurrency())
 }
 
 /// The API itself. Each path exists with and without a trailing slash, because clients join base

@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use anyhow::Context;
+use hearth_egress::BlockList;
 use hearth_sandbox::{
     InitFork, PrivilegedFork, fork_init, fork_privileged, raise_open_file_limit,
     return_freed_memory,
@@ -43,6 +44,8 @@ pub(crate) struct Prepared {
     pub runtime: Runtime,
     /// The authorities of `HEARTH_CA_FILE`.
     pub authorities: Option<CertificateAuthorities>,
+    /// The hosts that sessions can block.
+    pub block_list: BlockList,
     pub listener: std::net::TcpListener,
     /// Locked until the server ends.
     pub lock: Flock<File>,
@@ -70,6 +73,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     let key_files = files.states(&config.key_files());
     let keys = config.keys()?;
     let authorities = config.certificates.read(&|path| File::open(path))?;
+    let block_list = config.blocking.read(&|path| File::open(path))?;
     let runtime_dir = config.runtime_dir()?;
     let runtime_dir = runtime_dir.canonicalize().unwrap_or(runtime_dir);
     let runtime = Runtime::find(&runtime_dir)
@@ -119,6 +123,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
         isolation,
         runtime,
         authorities,
+        block_list,
         listener,
         lock,
     })))

@@ -52,6 +52,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         isolation,
         runtime,
         authorities,
+        block_list,
         listener,
         lock,
     } = prepared;
@@ -77,6 +78,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         isolation,
         runtime,
         authorities: authorities.clone(),
+        block_list,
     };
     let registry = build_registry(
         &config,

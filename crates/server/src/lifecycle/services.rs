@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
-use hearth_egress::Egress;
+use hearth_egress::{BlockList, Egress};
 use hearth_sandbox::UserIds;
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::net::TcpListener;
@@ -27,12 +27,14 @@ use crate::sessions::{CdpListeners, ENDED_KEPT_COUNT, QuotaMax, Registry, Regist
 use crate::store::{FILE, SessionRecord, Store, StoreError};
 use crate::toolchain::Runtime;
 
-/// The isolation and the programs of sessions.
+/// The isolation and the programs of sessions, and the content of files about sessions.
 pub(super) struct Sandbox {
     pub isolation: Isolation,
     pub runtime: Runtime,
     /// The authorities of `HEARTH_CA_FILE`.
     pub authorities: Option<CertificateAuthorities>,
+    /// The hosts that sessions can block.
+    pub block_list: BlockList,
 }
 
 /// Sessions of earlier servers.
@@ -100,6 +102,7 @@ pub(super) async fn build_registry(
         isolation,
         runtime,
         authorities,
+        block_list,
     } = sandbox;
     // The self-test connects to it as programs connect to their session's listener.
     let probed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -126,7 +129,8 @@ pub(super) async fn build_registry(
     let (descriptors, _) =
         getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
     let egress = Egress::new(config.egress_policy())
-        .with_max_connections(egress_connections(descriptors, max_sessions.server));
+        .with_max_connections(egress_connections(descriptors, max_sessions.server))
+        .with_block_list(block_list);
     egress.add_self_port(listeners.public.local_addr()?.port());
     let spec = RegistrySpec {
         sessions_dir: sessions_dir(&config.data_dir),
@@ -139,6 +143,8 @@ pub(super) async fn build_registry(
         isolation,
         cdp_listeners,
         egress,
+        block_mode: config.blocking.block_mode,
+        country_proxies: config.egress.country_proxies(),
         max_sessions,
         warm: config.warm.settings(),
         max_output_bytes: config.max_output_bytes,

@@ -18,15 +18,18 @@ pub(crate) enum ColdReason {
     Empty,
     /// The session has a profile, and so another browser. Its kernels were warm.
     Profile,
+    /// The session has a location, and so another browser and other kernels.
+    Location,
     /// The warm session did not work any more.
     Broken,
 }
 
 impl ColdReason {
-    const ALL: [ColdReason; 4] = [
+    const ALL: [ColdReason; 5] = [
         ColdReason::Off,
         ColdReason::Empty,
         ColdReason::Profile,
+        ColdReason::Location,
         ColdReason::Broken,
     ];
 
@@ -35,6 +38,7 @@ impl ColdReason {
             ColdReason::Off => "off",
             ColdReason::Empty => "empty",
             ColdReason::Profile => "profile",
+            ColdReason::Location => "location",
             ColdReason::Broken => "broken",
         }
     }

@@ -19,7 +19,7 @@ const ELEMENT_TIME: Duration = Duration::from_secs(60);
 
 /// The time of one search in the page. A search ends with its document, so several short ones are
 /// needed while the page changes.
-const SEARCH_TIME: Duration = Duration::from_secs(5);
+const SEARCH_TIME: Duration = Duration::from_secs(1);
 
 /// The maximum number of elements that one action clicks.
 const MAX_CLICKS: usize = 1000;

@@ -12,6 +12,9 @@ use super::error::PageError;
 /// The time that a parsed document has for its parts, such as pictures.
 const PARTS_TIME: Duration = Duration::from_secs(5);
 
+/// The time that a document has which an action or the page has opened.
+const NEXT_TIME: Duration = Duration::from_secs(10);
+
 /// The state of a document that is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
@@ -100,13 +103,18 @@ impl PageDriver {
             Err(PageError::Disconnected(_)) => return self.follow(deadline).await,
             Err(error) => return Err(error),
         }
-        if !self.connection.page.load().is_loading {
-            return Ok(());
-        }
+        let load = self.connection.page.load();
         // A page can load forever, which ends the wait but not the scrape.
-        let until = (Instant::now() + PARTS_TIME).min(deadline);
+        let until = match (load.loading_since, load.parsed_at) {
+            (None, _) => return Ok(()),
+            (Some(since), Some(parsed_at)) if since < parsed_at => parsed_at + PARTS_TIME,
+            (Some(since), _) => since + NEXT_TIME,
+        };
         self.connection
-            .read_while(|page| page.load().is_loading, until)
+            .read_while(
+                |page| page.load().loading_since.is_some(),
+                until.min(deadline),
+            )
             .await?;
         Ok(())
     }

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use hearth_browser::ClientOrigin;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use self::connection::Connection;
 use self::emulation::Emulation;
@@ -42,6 +42,9 @@ pub(crate) use self::page_state::Document;
 /// The address of an empty tab.
 const EMPTY_TAB: &str = "about:blank";
 
+/// The time that a new tab has for showing a page.
+const NEW_TAB_TIME: Duration = Duration::from_secs(1);
+
 /// The time that a tab has for its first replies.
 const ATTACH_TIME: Duration = Duration::from_secs(10);
 
@@ -51,6 +54,8 @@ pub(crate) struct PageDriver {
     session: Arc<Session>,
     connection: Connection,
     emulation: Emulation,
+    /// The last tab that the page has opened and that stayed empty.
+    empty_tab: Option<String>,
 }
 
 impl PageDriver {
@@ -62,6 +67,7 @@ impl PageDriver {
             session: Arc::clone(session),
             connection,
             emulation: Emulation::default(),
+            empty_tab: None,
         };
         driver.listen(Instant::now() + ATTACH_TIME).await?;
         Ok(driver)
@@ -88,24 +94,48 @@ impl PageDriver {
         &self.session
     }
 
-    /// Attaches to the current tab, if it is another one than before. Leaves an empty tab that the
-    /// page has opened behind the page.
+    /// Attaches to the current tab, if it is another one than before. Stays with its tab while the
+    /// page has opened an empty one. A new tab has a second to show a page.
     pub async fn follow(&mut self, deadline: Instant) -> Result<(), PageError> {
-        let current = self.session.current_tab().await?;
-        if current == self.connection.tab() && !self.connection.is_closed() {
-            return Ok(());
+        let mut changes = self.session.tab_changes()?;
+        let until = deadline.min(Instant::now() + NEW_TAB_TIME);
+        let current = loop {
+            let current = self.session.current_tab().await?;
+            if current == self.connection.tab() && !self.connection.is_closed() {
+                return Ok(());
+            }
+            if !self.is_behind(&current).await? {
+                break current;
+            }
+            let is_known = self.empty_tab.as_ref() == Some(&current);
+            if is_known || timeout_at(until, changes.next()).await.is_err() {
+                self.empty_tab = Some(current);
+                return Ok(());
+            }
+        };
+        self.connection = Self::connect(&self.session, current).await?;
+        self.listen(deadline).await?;
+        self.apply_emulation(deadline).await
+    }
+
+    /// Makes the tab of the driver the current one. It is another one if the page has opened an empty
+    /// tab.
+    pub async fn show(&mut self, deadline: Instant) -> Result<(), PageError> {
+        self.follow(deadline).await?;
+        if self.session.current_tab().await? != self.connection.tab() {
+            self.session.activate_tab(self.connection.tab()).await?;
         }
+        Ok(())
+    }
+
+    /// Returns true if this tab is empty, and the tab of the driver shows a page.
+    async fn is_behind(&self, current: &str) -> Result<bool, PageError> {
         let tabs = self.session.tabs().await?;
         let is_empty = |id: &str| {
             let tab = tabs.iter().find(|tab| tab.id == id);
             tab.is_none_or(|tab| tab.url.is_empty() || tab.url == EMPTY_TAB)
         };
-        if is_empty(&current) && !is_empty(self.connection.tab()) {
-            return Ok(self.session.activate_tab(self.connection.tab()).await?);
-        }
-        self.connection = Self::connect(&self.session, current).await?;
-        self.listen(deadline).await?;
-        self.apply_emulation(deadline).await
+        Ok(is_empty(current) && !is_empty(self.connection.tab()))
     }
 
     async fn connect(session: &Session, tab: String) -> Result<Connection, PageError> {

@@ -37,8 +37,8 @@ pub(super) struct PageState {
 pub(super) struct Load {
     /// The id of the document that is shown.
     pub loader: Option<String>,
-    /// True while the frame loads something.
-    pub is_loading: bool,
+    /// The time since which the frame loads something.
+    pub loading_since: Option<Instant>,
     /// The time when the document was parsed.
     pub parsed_at: Option<Instant>,
     /// True once the document and its parts are loaded.
@@ -125,7 +125,8 @@ impl PageState {
             "Page.frameStartedLoading" | "Page.frameStoppedLoading" => {
                 let frame: FrameEvent = read(params)?;
                 if frame.frame_id == self.main_frame {
-                    self.load.is_loading = method == "Page.frameStartedLoading";
+                    let has_started = method == "Page.frameStartedLoading";
+                    self.load.loading_since = has_started.then(Instant::now);
                 }
             }
             "Page.frameNavigated" => self.navigated(read(params)?),
@@ -162,7 +163,7 @@ impl PageState {
         self.document = response.map(|(_, document)| document.clone());
         self.load = Load {
             loader: Some(loader),
-            is_loading: self.load.is_loading,
+            loading_since: self.load.loading_since,
             ..Load::default()
         };
     }

@@ -107,6 +107,8 @@ pub(crate) struct SessionCommands {
     pub endpoint: Endpoint,
     /// The port of the session's proxy, on 127.0.0.1.
     proxy_port: u16,
+    /// The time zone of programs, unless it is the machine's.
+    time_zone: Option<String>,
 }
 
 impl SessionCommands {
@@ -130,7 +132,13 @@ impl SessionCommands {
             agent: text(&dir.agent()),
             endpoint,
             proxy_port,
+            time_zone: None,
         }
+    }
+
+    /// Sets the time zone of programs.
+    pub fn with_time_zone(self, time_zone: Option<String>) -> SessionCommands {
+        SessionCommands { time_zone, ..self }
     }
 
     fn environment(&self) -> Vec<(String, String)> {
@@ -203,6 +211,9 @@ impl SessionCommands {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
+        if let Some(time_zone) = &self.time_zone {
+            environment.push(("TZ".to_owned(), time_zone.clone()));
+        }
         if let Some(bundle) = &self.ca_bundle {
             environment.extend(CA_VARIABLES.map(|name| (name.to_owned(), bundle.clone())));
         }

@@ -69,13 +69,13 @@ impl Scrapes {
             return Err(InteractError::NoModel);
         };
         let open_by = received + request.timeout.unwrap_or(OPENING_TIMEOUT);
-        let retains_nothing = wanted.zero_data_retention;
+        let zero_data_retention = wanted.zero_data_retention;
         let session = match bound {
             Some(session) => session,
             None => self.open_by(open_by, wanted).await?,
         };
         record_session(session.id());
-        if retains_nothing && !session.retains_nothing() {
+        if zero_data_retention && !session.has_zero_data_retention() {
             return Err(InteractError::Retaining);
         }
         let deadline = match request.timeout {
@@ -175,7 +175,8 @@ impl Scrapes {
             self.bind(&wanted, session).await?;
             return Ok(Arc::clone(session));
         }
-        let is_fit = |session: &Session| !wanted.zero_data_retention || session.retains_nothing();
+        let is_fit =
+            |session: &Session| !wanted.zero_data_retention || session.has_zero_data_retention();
         if let Some(session) = self.kept.adopt(wanted.job_id, is_fit).await? {
             self.bind_or_end(&wanted, &session).await?;
             return Ok(session);

@@ -54,7 +54,8 @@ pub(super) fn session_request(context: &ScrapeContext, zero_data_retention: bool
         stream_web_view: true,
         record_session: false,
         zero_data_retention,
-        block_ads: Some(context.block_ads),
+        // Otherwise the default of the server applies, as to the scrape.
+        block_ads: (!context.block_ads).then_some(false),
         profile,
         location: country.map(|country| Location { country }),
     }

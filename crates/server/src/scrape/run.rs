@@ -202,7 +202,7 @@ impl<'a> Scrape<'a> {
     }
 
     async fn read_page(&mut self, source: &str) -> Result<ReadPage, PageError> {
-        self.driver.follow(self.deadline).await?;
+        self.driver.show(self.deadline).await?;
         let formats: Vec<&str> = self.request.formats.iter().map(Format::as_str).collect();
         let options = json!({
             "formats": formats,

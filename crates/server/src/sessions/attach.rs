@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_browser::{
-    Browser, BrowserError, BrowserInfo, Client, ClientOrigin, Tab, Target, Viewport,
+    Browser, BrowserError, BrowserInfo, Client, ClientOrigin, Tab, TabChanges, Target, Viewport,
 };
 use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
@@ -66,6 +66,11 @@ impl Session {
     pub async fn tabs(&self) -> Result<Vec<Tab>, SessionError> {
         let tabs = self.browser()?.tabs().await;
         tabs.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+
+    /// Returns a notifier for changes of the tabs.
+    pub fn tab_changes(&self) -> Result<TabChanges, SessionError> {
+        Ok(self.browser()?.tab_changes())
     }
 
     /// Brings a tab to the front and makes it the current one.

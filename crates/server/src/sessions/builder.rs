@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_browser::{Browser, LaunchSpec, NavigationErrorHint};
+use futures_util::future::join_all;
+use hearth_browser::{Browser, LaunchSpec, Locale, NavigationErrorHint};
 use hearth_budget::Budget;
 use hearth_contract::{Language, ProfileWarning};
 use hearth_egress::Proxy;
@@ -49,6 +50,14 @@ pub(super) struct PreparedSession {
     pub warning: Option<ProfileWarning>,
 }
 
+/// The state and the place that a browser starts with.
+#[derive(Debug, Default)]
+pub(super) struct BrowserStart {
+    pub profile: Option<ProfileLease>,
+    /// Unless it is the machine's.
+    pub locale: Option<Locale>,
+}
+
 /// The kernels that start with the browser.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kernels<'a> {
@@ -66,7 +75,7 @@ pub(super) struct SessionBuilder {
     uid_pool: UidPool,
     /// The tasks that own the session's processes.
     tasks: TaskTracker,
-    profile: Option<ProfileLease>,
+    start: BrowserStart,
     proxy: Option<Proxy>,
     /// The access of the session's own programs, with the listener for them.
     cdp: Option<(OpenCdpListener, Arc<ProgramAccess>)>,
@@ -86,7 +95,7 @@ impl SessionBuilder {
             spec,
             uid_pool,
             tasks: TaskTracker::new(),
-            profile: None,
+            start: BrowserStart::default(),
             proxy: None,
             cdp: None,
             sandbox: None,
@@ -99,11 +108,11 @@ impl SessionBuilder {
     /// drop the future, because only [`abort`](SessionBuilder::abort) removes the files.
     pub async fn build(
         mut self,
-        profile: Option<ProfileLease>,
+        start: BrowserStart,
         kernels: Kernels<'_>,
         span: Span,
     ) -> Result<PreparedSession, SessionError> {
-        self.profile = profile;
+        self.start = start;
         let created = self.create_parts(kernels).instrument(span.clone()).await;
         match created {
             Ok((resources, warning)) => Ok(PreparedSession {
@@ -118,14 +127,14 @@ impl SessionBuilder {
         }
     }
 
-    /// Gives a warm session another browser, with the contents of `profile`. Its directories, proxy
-    /// and kernels stay. On failure, nothing of the session remains. The caller must not drop the
-    /// future.
+    /// Gives a warm session another browser. Its directories and proxy stay, and its kernels unless
+    /// they have another time zone. On failure, nothing of the session remains. The caller must not
+    /// drop the future.
     pub async fn rebuild(
         spec: Arc<RegistrySpec>,
         uid_pool: UidPool,
         warm: PreparedSession,
-        profile: ProfileLease,
+        start: BrowserStart,
     ) -> Result<PreparedSession, SessionError> {
         let resources = Arc::into_inner(warm.resources).ok_or_else(incomplete)?;
         let (parts, kernels) = resources.into_parts();
@@ -133,7 +142,7 @@ impl SessionBuilder {
             spec,
             uid_pool,
             tasks: parts.tasks,
-            profile: Some(profile),
+            start,
             proxy: Some(parts.proxy),
             cdp: Some((parts.cdp, parts.access)),
             sandbox: Some(parts.sandbox),
@@ -171,7 +180,18 @@ impl SessionBuilder {
         cleared.map_err(|error| {
             not_prepared(format!("cannot empty a browser's directory: {error}"))
         })?;
-        let (browser, warning) = self.launch_browser().await?;
+        let (browser, warning, kernels) = if self.start.locale.is_some() {
+            let languages: Vec<Language> = kernels.iter().map(|(language, _)| *language).collect();
+            join_all(kernels.into_iter().map(|(_, kernel)| kernel.kill())).await;
+            self.plan_commands()?;
+            let loading = self.load_kernels(&languages);
+            let (launched, loaded) = tokio::join!(self.launch_browser(), loading);
+            let (browser, warning) = launched?;
+            (browser, warning, loaded)
+        } else {
+            let (browser, warning) = self.launch_browser().await?;
+            (browser, warning, kernels)
+        };
         self.connect_programs(browser);
         self.attach(&kernels, false)?;
         Ok((self.finish(kernels)?, warning))
@@ -299,7 +319,7 @@ impl SessionBuilder {
         else {
             return Err(incomplete());
         };
-        self.commands = Some(SessionCommands::new(
+        let commands = SessionCommands::new(
             self.spec.runtime.clone(),
             &sandbox.dir,
             sandbox.user_name.clone(),
@@ -307,7 +327,10 @@ impl SessionBuilder {
             sandbox.compile_cache.as_deref(),
             Endpoint::new(cdp.port(), access.token().as_str()),
             proxy.port(),
-        ));
+        );
+        let locale = self.start.locale.as_ref();
+        let time_zone = locale.map(|locale| locale.time_zone.clone());
+        self.commands = Some(commands.with_time_zone(time_zone));
         Ok(())
     }
 
@@ -324,6 +347,7 @@ impl SessionBuilder {
             session_dir: sandbox.dir.root().to_owned(),
             viewport: self.spec.viewport,
             user_agent: self.spec.user_agent.clone(),
+            locale: self.start.locale.clone(),
             sandbox: self.spec.browser_sandbox,
             proxy_port: Some(proxy.port()),
             navigation_hint: Some(NavigationErrorHint::new(move |url| {
@@ -334,7 +358,7 @@ impl SessionBuilder {
             budget: self.budget.clone(),
         };
         let max_mb = self.spec.limits.get().disk_mb;
-        let profile = self.profile.as_ref();
+        let profile = self.start.profile.as_ref();
         profile::launch(profile, sandbox, &self.tasks, launch, max_mb).await
     }
 
@@ -408,7 +432,7 @@ impl SessionBuilder {
             cdp,
             access,
             tasks: self.tasks.clone(),
-            profile: self.profile.take(),
+            profile: self.start.profile.take(),
             budget: self.budget.clone(),
             limits: OutputLimits {
                 max_output_bytes: self.spec.max_output_bytes,

@@ -8,13 +8,14 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use super::builder::{Kernels, PreparedSession, SessionBuilder};
+use super::builder::{BrowserStart, Kernels, PreparedSession, SessionBuilder};
 use super::checkpoints::keep_checkpoints;
 use super::error::SessionError;
 use super::info::SessionInfo;
 use super::registry::Registry;
 use super::resources::SessionResources;
 use super::session::{CLEANUP_TIMEOUT, Session, SessionParts};
+use super::session_options::{locale_for, replaces_browser};
 use super::spans::{name_session, record_session, session_span};
 use super::supervisor::supervise;
 use super::team_quota::{CapacityPermit, QuotaReached};
@@ -169,17 +170,21 @@ impl Registry {
     ) -> Result<Arc<Session>, SessionError> {
         let id = Uuid::now_v7();
         record_session(id);
-        let profile = self.lease_profile(&team, &request)?;
-        let warm = self.claim_warm_session(profile.is_some()).await;
+        let start = BrowserStart {
+            profile: self.lease_profile(&team, &request)?,
+            locale: locale_for(&request),
+        };
+        let replaces_browser = replaces_browser(&start);
+        let warm = self.claim_warm_session(replaces_browser).await;
         let span = match &warm {
             Some(warm) => warm.span.clone(),
             None => session_span(),
         };
         name_session(&span, id, &team);
-        let prepared = match (warm, profile) {
+        let prepared = match (warm, replaces_browser) {
             (Some(warm), None) => warm,
-            (Some(warm), Some(profile)) => self.change_browser(warm, profile).await?,
-            (None, profile) => self.build_cold(profile, span.clone()).await?,
+            (Some(warm), Some(_)) => self.change_browser(warm, start).await?,
+            (None, _) => self.build_cold(start, span.clone()).await?,
         };
         let new = NewSession {
             id,
@@ -216,7 +221,7 @@ impl Registry {
     /// Builds a session for a client that waits, when it is its turn.
     async fn build_cold(
         &self,
-        profile: Option<ProfileLease>,
+        start: BrowserStart,
         span: Span,
     ) -> Result<PreparedSession, SessionError> {
         // The semaphore is never closed.
@@ -225,21 +230,21 @@ impl Registry {
             return Err(SessionError::Stopping);
         }
         let kernels = Kernels::Loaded(self.warm_pool.first_language());
-        let built = self.new_builder().build(profile, kernels, span).await;
+        let built = self.new_builder().build(start, kernels, span).await;
         if built.is_ok() {
             self.launch_health.record_success();
         }
         built
     }
 
-    /// Gives a warm session a browser that starts with the files of a profile.
+    /// Gives a warm session a browser that starts with the files of a profile, or in another place.
     async fn change_browser(
         &self,
         warm: PreparedSession,
-        profile: ProfileLease,
+        start: BrowserStart,
     ) -> Result<PreparedSession, SessionError> {
         let (spec, uid_pool) = (Arc::clone(&self.spec), self.uid_pool.clone());
-        let rebuilt = SessionBuilder::rebuild(spec, uid_pool, warm, profile).await;
+        let rebuilt = SessionBuilder::rebuild(spec, uid_pool, warm, start).await;
         if rebuilt.is_ok() {
             self.launch_health.record_success();
         }
@@ -278,6 +283,7 @@ impl Registry {
             }
         };
         resources.name(new.id);
+        resources.set_rules(self.spec.rules_of(&new.request));
         let session = Arc::new(Session::new(SessionParts {
             info,
             span,
@@ -286,6 +292,7 @@ impl Registry {
             resources: Arc::clone(&resources),
             services: self.services.clone(),
             warning,
+            field_warnings: self.spec.field_warnings(&new.request),
         }));
         self.insert(&session);
         resources.access.set_session(session.id());
@@ -302,7 +309,7 @@ impl Registry {
         if !new.is_listed {
             return Ok(info);
         }
-        let record = info.record(info.created_at, None);
+        let record = info.stored_record(info.created_at, None);
         let recorded = self.services.store.begin_session(&record).await;
         recorded.map_err(|error| SessionError::NotRecorded(error.to_string()))?;
         Ok(info)

@@ -149,8 +149,12 @@ impl Session {
             exit_code: response.exit_code(),
             killed: response.is_killed(),
         };
-        self.recent.add(record.clone());
-        self.services.store.record_execution(record);
+        if self.has_zero_data_retention() {
+            self.recent.count_only();
+        } else {
+            self.recent.add(record.clone());
+            self.services.store.record_execution(record);
+        }
         (Executed { response, reserved }, counted)
     }
 

@@ -24,10 +24,10 @@ pub(super) struct SessionInfo {
     pub created: Instant,
     pub ttl: Duration,
     pub activity_ttl: Duration,
-    /// Nothing of what the session does is kept.
-    pub retains_nothing: bool,
     /// The name of the session's profile.
     pub profile: Option<String>,
+    /// Keeps nothing of what the session does.
+    pub zero_data_retention: bool,
 }
 
 impl SessionInfo {
@@ -41,8 +41,8 @@ impl SessionInfo {
             created: Instant::now(),
             ttl: Duration::from_secs(request.ttl_seconds.into()),
             activity_ttl: Duration::from_secs(request.activity_ttl_seconds.into()),
-            retains_nothing: request.zero_data_retention,
             profile: request.profile.as_ref().map(|profile| profile.name.clone()),
+            zero_data_retention: request.zero_data_retention,
         }
     }
 
@@ -50,6 +50,24 @@ impl SessionInfo {
     pub fn expires_at(&self) -> Timestamp {
         let ttl = SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::MAX);
         self.created_at.checked_add(ttl).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Returns the record for the store, which outlives the server. With zero data retention it has
+    /// only the id, the team, the times and the reason of the end.
+    pub fn stored_record(&self, last_activity: Timestamp, ending: Option<Ending>) -> SessionRecord {
+        let record = self.record(last_activity, ending);
+        if !self.zero_data_retention {
+            return record;
+        }
+        SessionRecord {
+            last_activity: self.created_at,
+            links: None,
+            ending: ending.map(|ending| Ending {
+                limit: None,
+                ..ending
+            }),
+            ..record
+        }
     }
 
     /// Returns the record that outlives the session.

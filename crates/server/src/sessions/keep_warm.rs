@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::builder::{Kernels, PreparedSession};
+use super::builder::{BrowserStart, Kernels, PreparedSession};
 use super::error::SessionError;
 use super::registry::Registry;
 use super::resources::SessionResources;
@@ -34,10 +34,10 @@ const SESSION_MB: u64 = 256;
 
 impl Registry {
     /// Takes a warm session for a client, if there is one that works. The caller replaces its
-    /// browser if the client wants a profile.
+    /// browser if there is a reason to.
     pub(super) async fn claim_warm_session(
         self: &Arc<Self>,
-        has_profile: bool,
+        replaces_browser: Option<ColdReason>,
     ) -> Option<PreparedSession> {
         let pool = &self.warm_pool;
         let cold = |reason| {
@@ -72,10 +72,9 @@ impl Registry {
             }
             taken = pool.take();
         };
-        if has_profile {
-            self.metrics().warm().cold(ColdReason::Profile);
-        } else {
-            self.metrics().warm().claimed();
+        match replaces_browser {
+            Some(reason) => self.metrics().warm().cold(reason),
+            None => self.metrics().warm().claimed(),
         }
         Some(warm.prepared)
     }
@@ -162,7 +161,7 @@ impl Registry {
             let kernels = Kernels::WarmedUp(pool.languages(), &pool.stop);
             let built = self
                 .new_builder()
-                .build(None, kernels, session_span())
+                .build(BrowserStart::default(), kernels, session_span())
                 .await;
             match &built {
                 Ok(_) => {

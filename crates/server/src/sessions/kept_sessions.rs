@@ -58,14 +58,23 @@ impl Registry {
     /// failure the session ends.
     pub async fn list_unlisted(&self, session: &Session) -> Result<(), SessionError> {
         session.restart_lifetime();
-        if let Err(error) = self.services.store.begin_session(&session.record()).await {
+        if let Err(error) = self
+            .services
+            .store
+            .begin_session(&session.stored_record())
+            .await
+        {
             session.end(DestroyedReason::Deleted).await;
             return Err(SessionError::NotRecorded(error.to_string()));
         }
         session.set_listed();
         // Its end was not recorded if it came before the record.
         if session.ending().is_some() {
-            let _ = self.services.store.end_session(&session.record()).await;
+            let _ = self
+                .services
+                .store
+                .end_session(&session.stored_record())
+                .await;
             return Err(SessionError::Ended);
         }
         Ok(())

@@ -48,6 +48,7 @@ mod resources;
 mod run_code;
 mod services;
 mod session;
+mod session_options;
 mod spans;
 mod spec;
 mod supervisor;

@@ -26,6 +26,11 @@ impl RecentExecutions {
         state.count += 1;
     }
 
+    /// Counts an execution that is not kept.
+    pub fn count_only(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).count += 1;
+    }
+
     /// Returns the latest executions, newest first.
     pub fn latest(&self) -> Vec<ExecutionRecord> {
         self.0

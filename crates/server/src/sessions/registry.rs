@@ -112,6 +112,17 @@ impl Registry {
         self.team_quota.max().server
     }
 
+    /// Returns the number of active sessions of a team, and the number that it can have at once.
+    pub fn concurrency(&self, team: &Team) -> (usize, usize) {
+        let QuotaMax {
+            server,
+            team: of_team,
+        } = self.team_quota.max();
+        let active = self.team_quota.counts().get(team).copied();
+        let max = of_team.map_or(server, |max| max.min(server));
+        (active.unwrap_or(0), max)
+    }
+
     /// Returns the limits that are in effect.
     pub fn limits(&self) -> Limits {
         self.spec.limits.get()

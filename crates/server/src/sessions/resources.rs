@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use hearth_browser::Browser;
 use hearth_budget::Budget;
 use hearth_contract::{DestroyedReason, Language, NotSaved, ProfileWarning};
-use hearth_egress::{Proxy, Traffic};
+use hearth_egress::{Proxy, SessionRules, Traffic};
 use hearth_runner::{Interruption, Kernel};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -130,6 +130,11 @@ impl SessionResources {
     pub fn name(&self, id: Uuid) {
         self.proxy.name(&id.to_string());
         self.commands.endpoint.name(id);
+    }
+
+    /// Sets the rules of the session's proxy, once.
+    pub fn set_rules(&self, rules: SessionRules) {
+        self.proxy.set_rules(rules);
     }
 
     /// Returns true if the browser responds and the kernels that have started are alive.

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hearth_contract::{DestroyedReason, Language, Limit, ProfileWarning, SessionStatus};
+use hearth_contract::{
+    DestroyedReason, FieldWarning, Language, Limit, ProfileWarning, SessionStatus,
+};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -55,6 +57,8 @@ pub(crate) struct Session {
     saves_profile: bool,
     /// A problem with the profile at creation, for the creator.
     warning: Option<ProfileWarning>,
+    /// The options of the request that have less effect than asked for.
+    field_warnings: Vec<FieldWarning>,
 }
 
 /// The parts of a new session.
@@ -66,6 +70,7 @@ pub(super) struct SessionParts {
     pub resources: Arc<SessionResources>,
     pub services: Services,
     pub warning: Option<ProfileWarning>,
+    pub field_warnings: Vec<FieldWarning>,
 }
 
 impl Session {
@@ -84,6 +89,7 @@ impl Session {
             recent: RecentExecutions::default(),
             memory_bytes: AtomicU64::new(0),
             warning: parts.warning,
+            field_warnings: parts.field_warnings,
         }
     }
 
@@ -157,19 +163,23 @@ impl Session {
         self.info.activity_ttl
     }
 
-    /// Returns true if nothing of what the session does is kept.
-    pub fn retains_nothing(&self) -> bool {
-        self.info.retains_nothing
-    }
-
     /// Returns the name of the session's profile.
     pub fn profile(&self) -> Option<&str> {
         self.info.profile.as_deref()
     }
 
-    /// Returns a problem with the profile at creation, for the creator.
-    pub fn warning(&self) -> Option<&ProfileWarning> {
-        self.warning.as_ref()
+    /// Returns the problems that did not prevent the creation, for the creator.
+    pub fn warning(&self) -> Option<String> {
+        let profile = self.warning.iter().map(ProfileWarning::sentence);
+        let fields = self.field_warnings.iter();
+        let fields = fields.map(|warning| warning.sentence().to_owned());
+        let sentences: Vec<String> = profile.chain(fields).collect();
+        (!sentences.is_empty()).then(|| sentences.join(" "))
+    }
+
+    /// Returns true if nothing of what the session does may be kept.
+    pub fn has_zero_data_retention(&self) -> bool {
+        self.info.zero_data_retention
     }
 
     /// Returns a problem with saving the profile at the session's end.
@@ -199,11 +209,22 @@ impl Session {
 
     /// Returns the record that outlives the session.
     pub fn record(&self) -> SessionRecord {
+        let record = self
+            .info
+            .record(self.activity.last_activity(), self.ending());
         SessionRecord {
             expires_at: self.expires_at(),
-            ..self
-                .info
-                .record(self.activity.last_activity(), self.ending())
+            ..record
+        }
+    }
+
+    /// Returns the record for the store.
+    pub(super) fn stored_record(&self) -> SessionRecord {
+        let last_activity = self.activity.last_activity();
+        let record = self.info.stored_record(last_activity, self.ending());
+        SessionRecord {
+            expires_at: self.expires_at(),
+            ..record
         }
     }
 

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 use super::cdp_listener::CdpListeners;
 use super::team_quota::QuotaMax;
-use crate::config::{CurrentLimits, ServerLimits, WarmSettings};
+use crate::config::{BlockMode, CountryProxies, CurrentLimits, ServerLimits, WarmSettings};
 use crate::profiles::Profiles;
 use crate::sandbox::isolation::Isolation;
 use crate::toolchain::Runtime;
@@ -35,6 +35,8 @@ pub(crate) struct RegistrySpec {
     pub cdp_listeners: CdpListeners,
     /// The egress proxies of all sessions.
     pub egress: Egress,
+    pub block_mode: BlockMode,
+    pub country_proxies: CountryProxies,
     pub max_sessions: QuotaMax,
     pub warm: WarmSettings,
     /// The limit of each output stream of an execution.

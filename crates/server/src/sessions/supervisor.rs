@@ -84,7 +84,8 @@ pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResou
 
 /// Records the end of the session, which callers that end it wait for.
 async fn record_end(session: &Session) {
-    if let Err(error) = session.services.store.end_session(&session.record()).await {
+    let record = session.stored_record();
+    if let Err(error) = session.services.store.end_session(&record).await {
         tracing::error!(%error, "session end not recorded");
     }
     session

@@ -96,6 +96,7 @@ pub(super) async fn browser(
         dir: fixture.sandbox.dir.browser(),
         session_dir: fixture.sandbox.dir.root().to_owned(),
         viewport: subject.config.viewport,
+        locale: None,
         proxy_port: None,
         navigation_hint: None,
         ignored_certificates: IgnoredCertificates::default(),

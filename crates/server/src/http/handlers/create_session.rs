@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use hearth_contract::{CreateRequest, CreateResponse, ProfileWarning, True};
+use hearth_contract::{CreateRequest, CreateResponse, True};
 
 use crate::clock;
 use crate::http::error::ApiError;
@@ -25,6 +25,6 @@ pub(crate) async fn create_session(
         live_view_url: live_view.watch,
         interactive_live_view_url: live_view.control,
         expires_at: clock::format(session.expires_at()),
-        warning: session.warning().map(ProfileWarning::sentence),
+        warning: session.warning(),
     }))
 }

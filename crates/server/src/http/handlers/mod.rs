@@ -2,6 +2,7 @@
 //! `profiles`, and builds the response. It makes no decisions itself.
 
 pub(crate) mod cdp;
+pub(crate) mod concurrency;
 pub(crate) mod create_session;
 pub(crate) mod delete_session;
 pub(crate) mod execute;

@@ -29,6 +29,8 @@ const QUIET_ROUTES: [&str; 9] = [
     "/openapi.json",
 ];
 
+const SCRAPE_ROUTES: [&str; 2] = ["/v2/scrape", "/v2/scrape/"];
+
 pub(super) const REQUEST_ID: &str = "x-request-id";
 
 /// The maximum length of a request id that a client may choose.
@@ -172,7 +174,9 @@ impl Drop for RequestLog {
         if !self.is_admitted() {
             return;
         }
-        if status >= 500 {
+        // A scrape fails with 500 because of its site.
+        let is_of_site = status == 500 && SCRAPE_ROUTES.contains(&self.route.as_str());
+        if status >= 500 && !is_of_site {
             tracing::warn!(status, duration_ms, "request finished");
         } else {
             tracing::info!(status, duration_ms, "request finished");
