@@ -17,6 +17,9 @@ const CALLS = {
   execute: (client, { id, body }) => client.browserExecute(id, body),
   list: (client, { body }) => client.listBrowsers(body),
   delete: (client, { id }) => client.deleteBrowser(id),
+  scrape: (client, { body: { url, ...options } }) => client.scrape(url, options),
+  interact: (client, { id, body }) => client.interact(id, body),
+  stop: (client, { id }) => client.stopInteraction(id),
 };
 
 async function outcome({ call, key, ...rest }) {

@@ -6,6 +6,7 @@ lines as sdk.mjs.
 
 import asyncio
 import json
+import re
 import sys
 from importlib.metadata import version
 
@@ -30,11 +31,18 @@ def execute(client, id, body, **_):
     return client.browser_execute(id, **body)
 
 
+def scrape(client, body, **_):
+    return client.scrape(**{re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key): value for key, value in body.items()})
+
+
 CALLS = {
     "create": browser,
     "execute": execute,
     "list": lambda client, body, **_: client.list_browsers(**body),
     "delete": lambda client, id, **_: client.delete_browser(id),
+    "scrape": scrape,
+    "interact": lambda client, id, body, **_: client.interact(id, **body),
+    "stop": lambda client, id, **_: client.stop_interaction(id),
 }
 
 

@@ -1,6 +1,7 @@
 //! Calls that tests make through a client, and their results. Both use the wire's names, which may
 //! differ from the client's.
 
+use hearth_test_support::PREFIXES;
 use serde_json::{Value, json};
 
 /// One call of the API.
@@ -13,6 +14,13 @@ pub enum Call<'a> {
     List(Value),
     Status(&'a str),
     Delete(&'a str),
+    Scrape(Value),
+    /// Holds the id of a scrape and the body.
+    Interact(&'a str, Value),
+    /// Holds the id of a scrape.
+    Stop(&'a str),
+    /// Holds the name of a call that only one program in tests/official has, and the body.
+    Special(&'a str, Value),
 }
 
 impl Call<'_> {
@@ -24,6 +32,10 @@ impl Call<'_> {
             Self::List(body) => json!({"call": "list", "body": body}),
             Self::Status(id) => json!({"call": "status", "id": id}),
             Self::Delete(id) => json!({"call": "delete", "id": id}),
+            Self::Scrape(body) => json!({"call": "scrape", "body": body}),
+            Self::Interact(id, body) => json!({"call": "interact", "id": id, "body": body}),
+            Self::Stop(id) => json!({"call": "stop", "id": id}),
+            Self::Special(name, body) => json!({"call": name, "body": body}),
         };
         if let Some(key) = key {
             line["key"] = json!(key);
@@ -37,8 +49,30 @@ impl Call<'_> {
             Self::Create(_) => "create browser session",
             Self::Execute(..) => "execute browser code",
             Self::List(_) => "list browser sessions",
-            Self::Status(_) => unreachable!("no SDK offers it"),
+            Self::Status(_) | Self::Special(..) => unreachable!("no SDK offers it"),
             Self::Delete(_) => "delete browser session",
+            Self::Scrape(_) => "scrape",
+            Self::Interact(..) => "interact with scrape browser",
+            Self::Stop(_) => "stop interaction",
+        }
+    }
+
+    /// Returns the method, the path and the body of the call on the wire.
+    pub fn request(&self) -> (&'static str, String, Option<&Value>) {
+        let sessions = PREFIXES[0];
+        match self {
+            Self::Create(body) => ("POST", sessions.to_owned(), Some(body)),
+            Self::Execute(id, body) => ("POST", format!("{sessions}/{id}/execute"), Some(body)),
+            Self::List(query) => match query["status"].as_str() {
+                Some(status) => ("GET", format!("{sessions}?status={status}"), None),
+                None => ("GET", sessions.to_owned(), None),
+            },
+            Self::Status(id) => ("GET", format!("{sessions}/{id}"), None),
+            Self::Delete(id) => ("DELETE", format!("{sessions}/{id}"), None),
+            Self::Scrape(body) => ("POST", "/v2/scrape".to_owned(), Some(body)),
+            Self::Interact(id, body) => ("POST", format!("/v2/scrape/{id}/interact"), Some(body)),
+            Self::Stop(id) => ("DELETE", format!("/v2/scrape/{id}/interact"), None),
+            Self::Special(name, _) => unreachable!("{name} has several requests"),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::elsewhere::Elsewhere;
 use super::visit::UNKNOWN;
 
 /// The rows of the table, each with a note, which may be empty.
-pub const FORMS: [(&str, &str); 29] = [
+pub const FORMS: [(&str, &str); 28] = [
     (
         "`browser launch-session`",
         "live-view URLs are printed but not opened",
@@ -64,13 +64,7 @@ pub const FORMS: [(&str, &str); 29] = [
         "`login --api-url URL`, then no variables",
         "stored in `~/.config/firecrawl-cli`",
     ),
-    (
-        SCRAPED,
-        "this server does not scrape pages; the client shows its 404",
-    ),
 ];
-
-const SCRAPED: &str = "`interact ID -c CODE`, `interact stop ID`";
 
 /// The form with options of `browser` after a subcommand, where they have no effect.
 const LOST: &str =
@@ -119,7 +113,7 @@ pub async fn run_all(
     for (form, note) in FORMS {
         let outcome = Outcome::of(async {
             user.take(form).await;
-            if [LOST, SCRAPED].contains(&form) {
+            if form == LOST {
                 Outcome::NotOffered(note.to_owned())
             } else {
                 Outcome::Good(note.to_owned())
@@ -334,19 +328,7 @@ impl User<'_> {
                 assert_eq!(ran.code, 0, "{ran:?}");
                 self.lists_none(&["browser", "list", "active"]).await;
             }
-            _ => {
-                for arguments in [
-                    &["interact", UNKNOWN, "-c", "1"][..],
-                    &["interact", "stop", UNKNOWN],
-                ] {
-                    let ran = self.client.cli(self.key, arguments).await;
-                    assert!(
-                        ran.stderr.contains("Error: Not Found: Hearth provides "),
-                        "{ran:?}"
-                    );
-                    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
-                }
-            }
+            _ => unreachable!("{form}"),
         }
     }
 

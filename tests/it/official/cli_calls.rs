@@ -9,6 +9,12 @@ pub const NO_SESSIONS: &str = "No active browser sessions.";
 
 /// Returns the arguments for a call, or the reason why there are none.
 pub fn arguments(call: &Call<'_>) -> Result<Vec<String>, &'static str> {
+    match call {
+        Call::Scrape(body) => return scrape_arguments(body),
+        Call::Interact(id, body) => return Ok(interact_arguments(id, body)),
+        Call::Stop(id) => return Ok(["interact", "stop", id].map(str::to_owned).to_vec()),
+        _ => {}
+    }
     let mut arguments = vec!["browser".to_owned()];
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
     match call {
@@ -45,10 +51,51 @@ pub fn arguments(call: &Call<'_>) -> Result<Vec<String>, &'static str> {
             add(&["list"]);
             add(&query["status"].as_str().into_iter().collect::<Vec<_>>());
         }
-        Call::Status(_) => return Err("it has no such command"),
         Call::Delete(id) => add(&["close", "--session", id]),
+        _ => return Err("it has no such command"),
     }
     Ok(arguments)
+}
+
+fn scrape_arguments(body: &Value) -> Result<Vec<String>, &'static str> {
+    let mut arguments = vec!["scrape".to_owned(), "--json".to_owned()];
+    for (field, value) in body.as_object().unwrap() {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        match field.as_str() {
+            "url" => arguments.push(text),
+            "formats" => {
+                let formats = value.as_array().unwrap().iter();
+                let formats: Vec<&str> = formats.filter_map(Value::as_str).collect();
+                arguments.extend(["-f".to_owned(), formats.join(",")]);
+            }
+            "waitFor" => arguments.extend(["--wait-for".to_owned(), text]),
+            "actions" => arguments.extend(["--actions".to_owned(), text]),
+            "timeout" => {
+                return Err("it has no timeout option; the server's default of 60 s applies");
+            }
+            _ => unreachable!("{field}"),
+        }
+    }
+    Ok(arguments)
+}
+
+fn interact_arguments(id: &str, body: &Value) -> Vec<String> {
+    let mut arguments = ["interact", "--json", "-s", id].map(str::to_owned).to_vec();
+    for (field, value) in body.as_object().unwrap() {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        match field.as_str() {
+            "code" => arguments.extend(["-c".to_owned(), text]),
+            "prompt" => arguments.extend(["-p".to_owned(), text]),
+            "language" => arguments.push(format!("--{text}")),
+            "timeout" => arguments.extend(["--timeout".to_owned(), text]),
+            _ => unreachable!("{field}"),
+        }
+    }
+    arguments
 }
 
 /// Parses the output of a successful command, as far as it shows the server's response.
@@ -91,7 +138,11 @@ pub fn read(call: &Call<'_>, ran: &Ran) -> Value {
             };
             json!({"sessions": lines().filter(|line| *line != NO_SESSIONS).map(session).collect::<Vec<_>>()})
         }
-        Call::Status(_) => unreachable!("it has no such command"),
+        Call::Scrape(_) | Call::Interact(..) => {
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+        }
+        Call::Stop(_) => stopped(ran),
+        Call::Status(_) | Call::Special(..) => unreachable!("it has no such command"),
         Call::Delete(_) => {
             let id = ran
                 .stdout
@@ -109,4 +160,23 @@ pub fn in_short(listed: &Value) -> Value {
     let sessions =
         sessions.map(|session| json!({"id": session["id"], "status": session["status"]}));
     json!({"sessions": sessions.collect::<Vec<_>>()})
+}
+
+/// Parses the output of `interact stop`.
+fn stopped(ran: &Ran) -> Value {
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    let [first, duration, credits] = lines[..] else {
+        panic!("{ran:?}")
+    };
+    let value = |line: &str, start: &str, end: &str| -> String {
+        let rest = line
+            .strip_prefix(start)
+            .and_then(|rest| rest.strip_suffix(end));
+        rest.unwrap_or_else(|| panic!("{ran:?}")).to_owned()
+    };
+    json!({
+        "stopped": value(first, "Session stopped (", ")"),
+        "seconds": value(duration, "Duration: ", "s"),
+        "creditsBilled": value(credits, "Credits billed: ", ""),
+    })
 }

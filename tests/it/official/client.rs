@@ -14,18 +14,33 @@ use super::elsewhere::Elsewhere;
 /// Deadline for a client that hangs: the longest call takes two seconds.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The columns of the table.
+/// The columns of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     JavaScript,
     Python,
     PythonAsync,
+    Rust,
     CommandLine,
+    McpServer,
+    AiSdk,
     Curl,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [
+    pub const ALL: [Kind; 8] = [
+        Kind::JavaScript,
+        Kind::Python,
+        Kind::PythonAsync,
+        Kind::Rust,
+        Kind::CommandLine,
+        Kind::McpServer,
+        Kind::AiSdk,
+        Kind::Curl,
+    ];
+
+    /// The clients that offer sessions without a scrape.
+    pub const OF_SESSIONS: [Kind; 5] = [
         Kind::JavaScript,
         Kind::Python,
         Kind::PythonAsync,
@@ -39,7 +54,10 @@ impl Kind {
             Kind::JavaScript => "firecrawl (npm)",
             Kind::Python => "firecrawl-py",
             Kind::PythonAsync => "firecrawl-py, async",
+            Kind::Rust => "firecrawl (crate)",
             Kind::CommandLine => "firecrawl-cli",
+            Kind::McpServer => "firecrawl-mcp",
+            Kind::AiSdk => "firecrawl-aisdk",
             Kind::Curl => "curl",
         }
     }
@@ -50,7 +68,10 @@ impl Kind {
             Kind::JavaScript => "javascript",
             Kind::Python => "python",
             Kind::PythonAsync => "python-async",
+            Kind::Rust => "rust",
             Kind::CommandLine => "command-line",
+            Kind::McpServer => "mcp-server",
+            Kind::AiSdk => "ai-sdk",
             Kind::Curl => "curl",
         }
     }
@@ -89,6 +110,19 @@ impl<'a> Client<'a> {
             Kind::JavaScript => client.start(node(), &["sdk.mjs", origin]).await,
             Kind::Python => client.start(python(), &["sdk.py", origin, "sync"]).await,
             Kind::PythonAsync => client.start(python(), &["sdk.py", origin, "async"]).await,
+            Kind::AiSdk => client.start(node(), &["aisdk.mjs", origin]).await,
+            Kind::McpServer => {
+                let server = programs().join("node_modules/firecrawl-mcp/dist/index.js");
+                let env = json!({"FIRECRAWL_API_URL": origin});
+                let server = json!({"command": node(), "args": [server], "env": env});
+                client.start_mcp(&server).await;
+            }
+            Kind::Rust => {
+                let program = programs().join("rust/.installed/bin/hearth-official-rust");
+                let mut command = client.home.command(program);
+                command.arg(origin);
+                client.launch(command).await;
+            }
             Kind::CommandLine => {
                 let ran = client.cli(None, &["--version"]).await;
                 ran.stdout.trim().clone_into(&mut client.version);
@@ -99,12 +133,40 @@ impl<'a> Client<'a> {
         client
     }
 
+    /// Creates a client of an MCP server that a host's configuration describes.
+    pub async fn of_mcp_server(server: &Value, home: ClientHome, elsewhere: &'a Elsewhere) -> Self {
+        let mut client = Self {
+            kind: Kind::McpServer,
+            origin: String::new(),
+            elsewhere,
+            home,
+            program: None,
+            version: String::new(),
+        };
+        client.start_mcp(server).await;
+        client
+    }
+
+    async fn start_mcp(&mut self, server: &Value) {
+        self.start(node(), &["mcp.mjs", &server.to_string()]).await;
+    }
+
+    /// Starts a program of tests/official: its file and its arguments.
     async fn start(&mut self, interpreter: String, arguments: &[&str]) {
         let mut command = self.home.command(interpreter);
-        self.elsewhere.listen_to(&mut command);
         command
             .arg(programs().join(arguments[0]))
             .args(&arguments[1..]);
+        self.launch(command).await;
+    }
+
+    async fn launch(&mut self, mut command: Command) {
+        self.elsewhere.listen_to(&mut command);
+        // `npx` belongs to the same Node, and would ask the registry for its newest version.
+        let programs = repository().join("runtime/.installed/bin");
+        command
+            .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+            .env("NPM_CONFIG_UPDATE_NOTIFIER", "false");
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -129,6 +191,7 @@ impl<'a> Client<'a> {
         match self.kind {
             Kind::CommandLine => self.call_cli(key, call).await,
             Kind::Curl => self.call_curl(key, call).await,
+            Kind::AiSdk if key.is_none() => CallResult::NotOffered("it requires a key"),
             _ if matches!(call, Call::Status(_)) => CallResult::NotOffered("it has no such method"),
             _ => {
                 let program = self.program.as_mut().unwrap();
@@ -163,17 +226,8 @@ impl<'a> Client<'a> {
     }
 
     async fn call_curl(&self, key: Option<&str>, call: &Call<'_>) -> CallResult {
-        let base = format!("{}/v2/interact", self.origin);
-        let (method, url, body) = match call {
-            Call::Create(body) => ("POST", base, Some(body)),
-            Call::Execute(id, body) => ("POST", format!("{base}/{id}/execute"), Some(body)),
-            Call::List(query) => match query["status"].as_str() {
-                Some(status) => ("GET", format!("{base}?status={status}"), None),
-                None => ("GET", base, None),
-            },
-            Call::Status(id) => ("GET", format!("{base}/{id}"), None),
-            Call::Delete(id) => ("DELETE", format!("{base}/{id}"), None),
-        };
+        let (method, path, body) = call.request();
+        let url = format!("{}{path}", self.origin);
         let mut command = self.home.command("curl");
         self.elsewhere.listen_to(&mut command);
         command.args(["-sS", "-w", "\n%{http_code}", "-X", method, &url]);
@@ -194,6 +248,10 @@ impl<'a> Client<'a> {
         let mut body: Value =
             serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         if status == "200" {
+            // SDKs return only the document.
+            if matches!(call, Call::Scrape(_)) {
+                body = body["data"].take();
+            }
             return CallResult::Returned(body);
         }
         body["status"] = json!(status.parse::<u16>().unwrap());

@@ -1,6 +1,7 @@
-//! Firecrawl's own clients, unmodified, on a real server: every session call, every error as the
-//! client shows it, the CLI in all its forms, and the requests of the API reference. The results
-//! are tables in docs/conformance.md.
+//! Firecrawl's own clients, unmodified, on a real server: every session call, scrapes and the code
+//! that runs in them, every error as the client shows it, the CLI in all its forms, the tools of
+//! language models, and the requests of the API reference. The results are tables in
+//! docs/conformance.md.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -8,11 +9,13 @@ mod call;
 mod cli;
 mod cli_calls;
 mod client;
+mod configurations;
 mod elsewhere;
 mod quickstart;
 mod readme;
 mod rejected;
 mod rejections;
+mod scraped;
 mod steps;
 mod visit;
 
@@ -23,8 +26,9 @@ use call::Call;
 use client::{Client, Kind};
 use elsewhere::Elsewhere;
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use hearth_test_support::document::assert_section;
-use hearth_test_support::report::{assert_all_good, table};
+use hearth_test_support::report::{Report, assert_all_good, table};
 use hearth_test_support::{ClientHome, Site, TestServer};
 use serde_json::json;
 use visit::Visit;
@@ -83,7 +87,7 @@ fn files(dir: &Path) -> Vec<String> {
 async fn every_official_client_works_and_is_documented() {
     let (servers, elsewhere) = tokio::join!(Servers::start(), Elsewhere::listen());
     let other_team = servers.keyed.with_key(OTHER_TEAM_KEY).session().await;
-    let reports = join_all(Kind::ALL.map(async |kind| {
+    let reports = join_all(Kind::OF_SESSIONS.map(async |kind| {
         let mut visit = Visit::begin(
             kind,
             &servers.keyed,
@@ -98,7 +102,7 @@ async fn every_official_client_works_and_is_documented() {
     .await;
     let (reports, homes): (Vec<_>, Vec<ClientHome>) = reports.into_iter().unzip();
     assert_all_good(&reports, &steps::STEPS);
-    for (kind, home) in Kind::ALL.iter().zip(&homes) {
+    for (kind, home) in Kind::OF_SESSIONS.iter().zip(&homes) {
         // The CLI stores the session that was launched last, which is not the one that was closed.
         let kept: &[&str] = if *kind == Kind::CommandLine {
             &[cli::SESSION]
@@ -124,6 +128,97 @@ async fn every_official_client_works_and_is_documented() {
     );
     servers.stop().await;
     assert_section("docs/conformance.md", "official", &table(&reports));
+}
+
+/// The number of clients that use the server at once. Each has several browsers.
+const CLIENTS_AT_ONCE: usize = 3;
+
+#[tokio::test]
+async fn every_official_client_scrapes_and_interacts_and_is_documented() {
+    let servers = Servers::start().await;
+    let reports = scrape_with_every_client(&servers).await;
+    servers.stop().await;
+    assert_section("docs/conformance.md", "official-scrape", &table(&reports));
+}
+
+/// Runs all steps of a scrape with every client.
+async fn scrape_with_every_client(servers: &Servers) -> Vec<Report> {
+    let (elsewhere, site) = tokio::join!(Elsewhere::listen(), Site::start());
+    let other_team = servers.keyed.with_key(OTHER_TEAM_KEY);
+    let scrape = scraped::scrape_with_session(&other_team, &site.url("/title/Other")).await;
+    let (both, scrape) = ((&servers.keyed, &servers.open), scrape.as_str());
+    let visits = stream::iter(Kind::ALL).map(async |kind| {
+        let visit = scraped::Visit::begin(kind, both, &site, scrape, &elsewhere).await;
+        visit.run().await
+    });
+    let visits = visits.buffered(CLIENTS_AT_ONCE).collect::<Vec<_>>().await;
+    let (reports, homes): (Vec<_>, Vec<ClientHome>) = visits.into_iter().unzip();
+    assert_all_good(&reports, &scraped::STEPS);
+    for (kind, home) in Kind::ALL.iter().zip(&homes) {
+        // The CLI stores its last scrape.
+        let kept: &[&str] = if *kind == Kind::CommandLine {
+            &[scraped::cli::STORED]
+        } else {
+            &[]
+        };
+        assert_eq!(files(home.path()), kept, "files of {}", kind.title());
+    }
+    assert_eq!(elsewhere.received(), Vec::<String>::new());
+    let call = Call::Interact(scrape, json!({"code": "1 + 1"}));
+    let ran = scraped::direct(&other_team, &call).await;
+    assert_eq!(
+        ran.json()["result"],
+        "2",
+        "the other team's session is unharmed: {}",
+        ran.text
+    );
+    reports
+}
+
+#[tokio::test]
+async fn every_tool_of_a_model_works_and_is_documented() {
+    let (servers, elsewhere, site) =
+        tokio::join!(Servers::start(), Elsewhere::listen(), Site::start());
+    let kinds = [Kind::McpServer, Kind::AiSdk];
+    let reports =
+        kinds.map(|kind| scraped::agents::run_all(kind, &servers.keyed, &site, &elsewhere));
+    let reports = join_all(reports).await;
+    assert_all_good(&reports, &scraped::agents::STEPS);
+    assert_eq!(elsewhere.received(), Vec::<String>::new());
+    servers.stop().await;
+    assert_section("docs/conformance.md", "official-tools", &table(&reports));
+}
+
+#[tokio::test]
+async fn every_form_of_scrape_and_interact_works_and_is_documented() {
+    let (servers, elsewhere, site) =
+        tokio::join!(Servers::start(), Elsewhere::listen(), Site::start());
+    let key = Some("command-line-key");
+    let (keyed, open) = tokio::join!(
+        scraped::cli::run_all("with a key", &servers.keyed, key, &site, &elsewhere),
+        scraped::cli::run_all("without a key", &servers.open, None, &site, &elsewhere),
+    );
+    let (reports, files): (Vec<_>, Vec<_>) = [keyed, open].into_iter().unzip();
+    assert_all_good(&reports, &scraped::cli::FORMS.map(|(form, _)| form));
+    assert_eq!(files, [["page.md", "value.txt"], ["page.md", "value.txt"]]);
+    assert_eq!(elsewhere.received(), Vec::<String>::new());
+    servers.stop().await;
+    assert_section(
+        "docs/conformance.md",
+        "official-cli-scrape",
+        &table(&reports),
+    );
+}
+
+#[tokio::test]
+async fn the_documented_mcp_configurations_work_with_and_without_a_key() {
+    let (servers, elsewhere, site) =
+        tokio::join!(Servers::start(), Elsewhere::listen(), Site::start());
+    let key = Some("mcp-server-key");
+    configurations::run_all(&servers.keyed, key, &site, &elsewhere).await;
+    configurations::run_all(&servers.open, None, &site, &elsewhere).await;
+    assert_eq!(elsewhere.received(), Vec::<String>::new());
+    servers.stop().await;
 }
 
 #[tokio::test]
@@ -189,7 +284,8 @@ async fn a_request_to_another_host_is_detected() {
     join_all(official.map(async |kind| {
         let elsewhere = Elsewhere::listen().await;
         let mut client = Client::at("https://api.firecrawl.dev", kind, &elsewhere).await;
-        client.call(Some("fc-key"), &Call::List(json!({}))).await;
+        let call = Call::Scrape(json!({"url": "http://example.com/"}));
+        client.call(Some("fc-key"), &call).await;
         let received = elsewhere.received();
         assert!(
             received

@@ -1,7 +1,8 @@
 //! Runs the code blocks of README.md and docs/clients.md.
 //!
 //! A fenced block with the word `tested` after its language is run. The `text` block below it must
-//! equal its output, where `…` matches anything within a line.
+//! equal its output, where `…` matches anything within a line. Blocks of JSON are configuration
+//! files, which `configurations.rs` tests.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -98,12 +99,22 @@ fn home_with_clients() -> ClientHome {
     home
 }
 
+/// Returns the content of every fenced block of this kind.
+pub fn blocks<'a>(document: &'a str, kind: &str) -> Vec<&'a str> {
+    let fences = document.split("\n```").skip(1).step_by(2);
+    fences
+        .filter_map(|block| block.split_once('\n'))
+        .filter(|(found, _)| *found == kind)
+        .map(|(_, text)| text)
+        .collect()
+}
+
 fn snippets(document: &str) -> Vec<Snippet> {
     let mut found: Vec<Snippet> = Vec::new();
     let mut fences = document.split("\n```").skip(1).step_by(2);
     while let Some(block) = fences.next() {
         let (kind, text) = block.split_once('\n').unwrap();
-        let Some(language) = kind.strip_suffix(" tested") else {
+        let Some(language) = kind.strip_suffix(" tested").filter(|name| *name != "json") else {
             continue;
         };
         let output = fences.next().and_then(|block| block.strip_prefix("text\n"));

@@ -32,7 +32,7 @@ pub fn assert_rejected(
             }
             ""
         }
-        (Kind::Python, CallResult::Raised(raised)) => {
+        (Kind::Python | Kind::PythonAsync, CallResult::Raised(raised)) => {
             assert_eq!(raised["status"], status, "{raised}");
             assert_raised_in_python(call, &raised, status, body);
             match status {
@@ -45,23 +45,40 @@ pub fn assert_rejected(
             "it raises nothing and returns an object with `success=False` and the error"
         }
         (Kind::CommandLine, CallResult::Raised(raised)) => {
-            let (message, note) = match (call, status) {
-                (Call::Execute(id, _), 403 | 404 | 410) => (
-                    format!(
-                        "Error: Session {id} has expired or been destroyed.\nThe session may have exceeded its TTL or \
-                         been closed.\nStart a new session with: firecrawl browser launch\n"
-                    ),
-                    "it reports each of these as an expired or destroyed session",
-                ),
-                (_, 400) => (
-                    format!("Error: {error}\n"),
-                    "it shows the error without its details",
-                ),
-                _ => (format!("Error: {error}\n"), ""),
-            };
+            let (message, note) = in_the_cli(call, error, status);
             assert_eq!(raised, json!({"message": message, "status": 1}));
             note
         }
+        (Kind::Rust, CallResult::Raised(raised)) => {
+            let action = match call {
+                Call::Interact(..) => "scrape interact",
+                call => call.action(),
+            };
+            let details = body
+                .get("details")
+                .map(|details| format!(" ({details})"))
+                .unwrap_or_default();
+            let message = format!("{action} failed: {error}{details}");
+            assert_eq!(raised["message"], message);
+            assert_eq!(raised["details"], body["details"]);
+            ""
+        }
+        (Kind::McpServer, CallResult::Raised(raised)) => {
+            let (message, note) = in_the_mcp_server(call, error, status);
+            assert_eq!(raised, json!({"message": message}));
+            note
+        }
+        (Kind::AiSdk, CallResult::Raised(raised)) => {
+            assert_eq!(raised["message"], error);
+            ""
+        }
+        (Kind::AiSdk, CallResult::Returned(returned)) => match call {
+            Call::Stop(_) => return Outcome::NotOffered("it ignores the response".to_owned()),
+            _ => {
+                assert_eq!(returned["error"], error, "{returned}");
+                "the model reads the error as a result"
+            }
+        },
         (Kind::Curl, CallResult::Raised(raised)) => {
             let mut expected = body.clone();
             expected["status"] = json!(status);
@@ -73,35 +90,86 @@ pub fn assert_rejected(
     Outcome::Good(note.to_owned())
 }
 
+/// Returns what the CLI prints, and a note.
+fn in_the_cli(call: &Call<'_>, error: &str, status: u16) -> (String, &'static str) {
+    match (call, status) {
+        (Call::Execute(id, _), 403 | 404 | 410) => (
+            format!(
+                "Error: Session {id} has expired or been destroyed.\nThe session may have exceeded its TTL or \
+                 been closed.\nStart a new session with: firecrawl browser launch\n"
+            ),
+            "it reports each of these as an expired or destroyed session",
+        ),
+        (Call::Interact(id, _), _) => (format!("Using scrape {id}\nError: {error}\n"), ""),
+        (Call::Stop(_), _) => (format!("Error: {error}\n"), ""),
+        (_, 400) => (
+            format!("Error: {error}\n"),
+            "it shows the error without its details",
+        ),
+        _ => (format!("Error: {error}\n"), ""),
+    }
+}
+
+/// Returns the text of the tool's error, and a note.
+fn in_the_mcp_server(call: &Call<'_>, error: &str, status: u16) -> (String, &'static str) {
+    let (tool, error, note) = match call {
+        Call::Scrape(_) => ("firecrawl_scrape", error.to_owned(), ""),
+        Call::Interact(..) => ("firecrawl_interact", error.to_owned(), ""),
+        Call::Stop(_) => (
+            "firecrawl_interact_stop",
+            format!("Request failed with status code {status}"),
+            "it shows the status instead of the error",
+        ),
+        _ => unreachable!("it has no tool for {call:?}"),
+    };
+    (format!("Tool '{tool}' execution failed: {error}"), note)
+}
+
 #[track_caller]
 fn assert_raised_in_python(call: &Call<'_>, raised: &Value, status: u16, body: &Value) {
-    let (name, failed) = match status {
-        400 => ("BadRequestError", "Bad Request: Failed to "),
-        401 => ("UnauthorizedError", "Unauthorized: Failed to "),
+    let (error, action) = (body["error"].as_str().unwrap(), call.action());
+    let (name, start) = match status {
+        200 => ("DNSResolutionError", format!("Failed to {action}")),
+        400 => (
+            "BadRequestError",
+            format!("Bad Request: Failed to {action}"),
+        ),
+        401 => (
+            "UnauthorizedError",
+            format!("Unauthorized: Failed to {action}"),
+        ),
         403 => (
             "WebsiteNotSupportedError",
-            "Website Not Supported: Failed to ",
+            format!("Website Not Supported: Failed to {action}"),
         ),
-        _ => ("FirecrawlError", "Unexpected error during "),
+        408 => (
+            "RequestTimeoutError",
+            format!("Request Timeout: Failed to {action} as the request timed out"),
+        ),
+        500 => (
+            "InternalServerError",
+            format!("Internal Server Error: Failed to {action}"),
+        ),
+        _ => (
+            "FirecrawlError",
+            format!("Unexpected error during {action}: Status code {status}"),
+        ),
     };
-    let action = call.action();
-    let status = if name == "FirecrawlError" {
-        format!(": Status code {status}")
-    } else {
-        String::new()
-    };
-    let start = format!(
-        "{failed}{action}{status}. {} - ",
-        body["error"].as_str().unwrap()
-    );
-    let message = raised["message"].as_str().unwrap();
     assert_eq!(raised["name"], name, "{raised}");
+    let message = raised["message"].as_str().unwrap();
+    if status == 410 {
+        return assert_eq!(message, error);
+    }
+    let start = format!("{start}. {error}");
     let details = message
         .strip_prefix(&start)
         .unwrap_or_else(|| panic!("{message:?} does not start with {start:?}"));
     let Some(issues) = body.get("details") else {
-        assert_eq!(details, "No additional error details provided.");
-        return;
+        let none = match status {
+            200 => "",
+            _ => " - No additional error details provided.",
+        };
+        return assert_eq!(details, none);
     };
     for issue in issues.as_array().unwrap() {
         let sentence = issue["message"].as_str().unwrap();

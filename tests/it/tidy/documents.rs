@@ -118,20 +118,22 @@ fn every_rule_of_the_broker_has_a_test_that_cites_it() {
 }
 
 #[test]
-fn the_lock_file_names_no_registry_but_the_default_one() {
-    let lock = read("Cargo.lock");
-    let sources: BTreeSet<&str> = lock
-        .lines()
-        .filter_map(|line| line.strip_prefix("source = "))
-        .collect();
-    let strange: Vec<&&str> = sources
-        .iter()
-        .filter(|source| !source.ends_with("/rust-lang/crates.io-index\""))
-        .collect();
-    assert!(
-        sources.len() == 1 && strange.is_empty(),
-        "this in Cargo.lock would bind everybody to it: {strange:?}"
-    );
+fn the_lock_files_of_cargo_name_no_registry_but_the_default_one() {
+    for path in ["Cargo.lock", "tests/official/rust/Cargo.lock"] {
+        let lock = read(path);
+        let sources: BTreeSet<&str> = lock
+            .lines()
+            .filter_map(|line| line.strip_prefix("source = "))
+            .collect();
+        let strange: Vec<&&str> = sources
+            .iter()
+            .filter(|source| !source.ends_with("/rust-lang/crates.io-index\""))
+            .collect();
+        assert!(
+            sources.len() == 1 && strange.is_empty(),
+            "this in {path} would bind everybody to it: {strange:?}"
+        );
+    }
 }
 
 #[test]
