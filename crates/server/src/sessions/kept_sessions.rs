@@ -1,26 +1,18 @@
-//! Unlisted sessions. One works for the server itself, such as the session of a scrape, until a
-//! client gets it.
-//!
-//! While it works, it has a place in the session limit. Afterwards it can be *kept* for a while: a
-//! kept session has no place, and is the first to end when capacity is needed.
+//! The kept sessions, which are unlisted ones whose work is done. `unlisted` explains them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hearth_contract::{CreateRequest, DestroyedReason};
 use uuid::Uuid;
 
-use super::error::SessionError;
-use super::registry::Registry;
 use super::session::Session;
-use crate::team::Team;
 
 /// The kept sessions of a server, the first one to end first.
 #[derive(Debug, Default)]
 pub(super) struct KeptSessions(Mutex<VecDeque<Arc<Session>>>);
 
 impl KeptSessions {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Session>>> {
+    pub fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Session>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -32,111 +24,13 @@ impl KeptSessions {
     }
 
     /// Takes a session. Returns false if it is not kept any more.
-    fn take(&self, id: Uuid) -> bool {
+    pub fn take(&self, id: Uuid) -> bool {
         let mut kept = self.lock();
         let position = kept.iter().position(|session| session.id() == id);
         position.and_then(|at| kept.remove(at)).is_some()
     }
 
-    fn take_first(&self) -> Option<Arc<Session>> {
+    pub fn take_first(&self) -> Option<Arc<Session>> {
         self.lock().pop_front()
-    }
-}
-
-impl Registry {
-    /// Creates a session that clients do not see. Otherwise like
-    /// [`create`](Registry::create).
-    pub async fn create_unlisted(
-        self: &Arc<Self>,
-        team: Team,
-        request: CreateRequest,
-    ) -> Result<Arc<Session>, SessionError> {
-        self.create_with(team, request, false).await
-    }
-
-    /// Shows an unlisted session to its team, and gives it its full lifetime from now on. On
-    /// failure the session ends.
-    pub async fn list_unlisted(&self, session: &Session) -> Result<(), SessionError> {
-        session.restart_lifetime();
-        if let Err(error) = self
-            .services
-            .store
-            .begin_session(&session.stored_record())
-            .await
-        {
-            session.end(DestroyedReason::Deleted).await;
-            return Err(SessionError::NotRecorded(error.to_string()));
-        }
-        session.set_listed();
-        // Its end was not recorded if it came before the record.
-        if session.ending().is_some() {
-            let _ = self
-                .services
-                .store
-                .end_session(&session.stored_record())
-                .await;
-            return Err(SessionError::Ended);
-        }
-        Ok(())
-    }
-
-    /// Keeps an unlisted session whose work is done, and gives its place to others.
-    pub fn keep(&self, session: &Arc<Session>) {
-        self.kept.lock().push_back(Arc::clone(session));
-        session.return_capacity();
-    }
-
-    /// Gives a kept session a place again, and shows it to its team. Fails with
-    /// [`Ended`](SessionError::Ended) if it is not kept any more.
-    pub async fn adopt(&self, session: &Session) -> Result<(), SessionError> {
-        if self.is_stopping() {
-            return Err(SessionError::Stopping);
-        }
-        let permit = self.acquire_place(session.team());
-        let permit = permit.inspect_err(|error| {
-            if let Some(rejection) = error.rejection() {
-                let teams = self.metrics().teams();
-                teams.request_rejected(session.team(), rejection);
-            }
-        })?;
-        if !self.kept.take(session.id()) || !session.take_capacity(permit) {
-            return Err(SessionError::Ended);
-        }
-        self.list_unlisted(session).await?;
-        let _span = session.span.enter();
-        tracing::info!("session adopted");
-        Ok(())
-    }
-
-    /// Ends a kept session, unless a client has got it.
-    pub fn end_kept(&self, session: &Session) {
-        if self.kept.take(session.id()) {
-            session.mark_ended(DestroyedReason::Idle, None);
-        }
-    }
-
-    /// Ends the kept sessions that take the place of a listed one.
-    pub(super) fn make_room(&self) {
-        let max = self.max_sessions();
-        while self.team_quota.total() + self.kept.count() > max {
-            let Some(session) = self.kept.take_first() else {
-                return;
-            };
-            session.mark_ended(DestroyedReason::Idle, None);
-        }
-    }
-
-    /// Ends all kept sessions.
-    pub(super) fn end_all_kept(&self) {
-        while let Some(session) = self.kept.take_first() {
-            session.mark_ended(DestroyedReason::Idle, None);
-        }
-    }
-
-    /// Ends all kept sessions if memory is short.
-    pub(super) fn end_kept_if_memory_is_low(&self) {
-        if self.kept.count() > 0 && self.lacks_memory(0) {
-            self.end_all_kept();
-        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - `registry` maps ids to entries (`entry`). `create` admits and starts new sessions, `builder`
 //!   creates the parts of one session, `warm_pool` holds sessions that `keep_warm` has prepared in
-//!   advance, `kept_sessions` those of scrapes, and `overview` summarises all sessions.
+//!   advance, `unlisted` creates and keeps those of scrapes (`kept_sessions`), and `overview` summarises all sessions.
 //! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
 //!   fixed properties. `resources` are its browser, kernels and files until the end.
 //! - `execute` handles one execute request: a turn in `kernel_slots`, the code in `run_code`, the
@@ -55,6 +55,7 @@ mod supervisor;
 mod team_quota;
 mod tokens;
 mod trust;
+mod unlisted;
 mod warm_pool;
 mod watchers;
 

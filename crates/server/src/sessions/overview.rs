@@ -41,7 +41,8 @@ impl Registry {
         reasons
     }
 
-    /// Returns the last `count` listed sessions that have ended and match `filter`, newest end first.
+    /// Returns the last `count` listed sessions that have ended and match `filter`, newest end
+    /// first.
     pub fn ended(
         &self,
         count: usize,

@@ -1,8 +1,8 @@
-//! Records that outlive the server: sessions and how they ended, executions, profiles, and the pages
-//! of scrapes, in a SQLite file in the data directory.
+//! Records that outlive the server: sessions and how they ended, executions, profiles, and the
+//! pages of scrapes, in a SQLite file in the data directory.
 //!
-//! Active sessions are in memory, and a response about one waits for no read. Only interactions with
-//! a scrape read its record. A session is recorded before
+//! Active sessions are in memory, and a response about one waits for no read. Only interactions
+//! with a scrape read its record. A session is recorded before
 //! the response to its creation and after its end. Executions are recorded after their response.
 //! Code and its output are never recorded.
 //!
@@ -12,6 +12,7 @@
 mod error;
 mod rows;
 mod schema;
+mod scrape_row;
 mod scrapes;
 mod statements;
 
@@ -32,7 +33,7 @@ use uuid::Uuid;
 
 pub(crate) use self::error::StoreError;
 pub(crate) use self::rows::{ExecutionRecord, ProfileRecord, SessionRecord};
-pub(crate) use self::scrapes::ScrapeRecord;
+pub(crate) use self::scrape_row::ScrapeRecord;
 
 /// The name of the file in the data directory. While it is open, SQLite keeps two more files beside
 /// it, `-wal` and `-shm`.

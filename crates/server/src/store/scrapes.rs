@@ -2,54 +2,16 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::scrape_row::ScrapeRecord;
 use super::{Store, statements};
 use crate::team::Team;
 
 /// The time limit for one statement, including the wait for other ones.
 const BOUND: Duration = Duration::from_secs(6);
-
-/// A record of a scrape.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ScrapeRecord {
-    pub id: Uuid,
-    pub team: Team,
-    /// The end of the scrape, or the time when it got its session.
-    pub used_at: Timestamp,
-    /// The page and the actions as JSON, unless a session has opened them or nothing is kept.
-    pub context: Option<String>,
-    /// The session of the scrape, once it has one.
-    pub session: Option<Uuid>,
-}
-
-impl ScrapeRecord {
-    /// Reads a row. Returns none if it is invalid.
-    fn read(row: &SqliteRow) -> Result<Option<ScrapeRecord>, sqlx::Error> {
-        let (id, team): (String, String) = (row.try_get("id")?, row.try_get("team")?);
-        let used_at = Timestamp::from_millisecond(row.try_get("used_at_ms")?);
-        let context = row.try_get("context_json")?;
-        let session: Option<String> = row.try_get("session_id")?;
-        let assemble = || {
-            Some(ScrapeRecord {
-                id: Uuid::parse_str(&id).ok()?,
-                team: Team::from(team),
-                used_at: used_at.ok()?,
-                context,
-                session: match session {
-                    Some(session) => Some(Uuid::parse_str(&session).ok()?),
-                    None => None,
-                },
-            })
-        };
-        Ok(assemble())
-    }
-}
 
 impl Store {
     /// Records a scrape. An earlier record of it is replaced if it has the same team.
