@@ -108,6 +108,7 @@ struct Start<'a> {
 impl InteractSession {
     /// Returns the response to code that ran in this session, as pieces of JSON. Each has at most
     /// 100 KB.
+    #[expect(clippy::missing_panics_doc, reason = "a flat structure is always JSON")]
     pub fn into_json(self, response: ExecuteResponse) -> JsonPieces {
         let start = Start {
             success: response.error().is_none(),

@@ -16,6 +16,10 @@ use crate::scrape_fields::MAX_HEADERS;
 /// The part of a scrape that is repeated in a new session. It contains secrets of the client:
 /// headers and typed texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent options of the request"
+)]
 pub struct ScrapeContext {
     /// The address, with its scheme.
     pub url: String,
@@ -66,12 +70,6 @@ impl ScrapeContext {
         let Field::Object(fields) = body.root() else {
             return None;
         };
-        // Every field has its own collector, so that an issue in one does not affect the others.
-        fn lenient<T>(parse: impl FnOnce(&mut IssueCollector) -> T) -> Option<T> {
-            let mut issues = IssueCollector::default();
-            let value = parse(&mut issues);
-            issues.into_issues().is_empty().then_some(value)
-        }
         let flag = |name: &'static str, default| match fields.get(name) {
             Some(Field::Bool(given)) => *given,
             _ => default,
@@ -103,4 +101,12 @@ impl ScrapeContext {
             skip_tls_verification: flag("skipTlsVerification", false),
         })
     }
+}
+
+/// Returns the value of `parse`, unless it reports an issue. Every field has its own collector, so
+/// that an issue in one does not affect the others.
+fn lenient<T>(parse: impl FnOnce(&mut IssueCollector) -> T) -> Option<T> {
+    let mut issues = IssueCollector::default();
+    let value = parse(&mut issues);
+    issues.into_issues().is_empty().then_some(value)
 }

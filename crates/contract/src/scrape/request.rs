@@ -23,6 +23,10 @@ const DEFAULT_TIMEOUT_MS: u32 = 60_000;
 
 /// A validated request to scrape a page, with defaults applied.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent options of the request"
+)]
 pub struct ScrapeRequest {
     /// The address, with its scheme: `http` or `https`.
     pub url: String,

@@ -72,9 +72,14 @@ struct Shim {
 struct Ready {
     control: bool,
     signals: bool,
-    notification: bool,
-    /// No process is left that could send a notification.
-    notifications_ended: bool,
+    notification: Option<Notification>,
+}
+
+/// An event of the listener for notifications.
+enum Notification {
+    Sent,
+    /// No process is left that could send one.
+    Ended,
 }
 
 impl Shim {
@@ -180,15 +185,12 @@ impl Shim {
             if ready.control {
                 return;
             }
-            if ready.notification
-                && let Some(handler) = &self.handler
-            {
-                handler.handle();
-            }
-            if ready.notifications_ended {
+            match (ready.notification, &self.handler) {
+                (Some(Notification::Sent), Some(handler)) => handler.handle(),
                 // The listener stays ready from now on. Polling it would keep the processor busy,
                 // on which the last process may still be exiting.
-                self.handler = None;
+                (Some(Notification::Ended), _) => self.handler = None,
+                _ => {}
             }
             if ready.signals {
                 let mut program_ended = false;
@@ -241,12 +243,17 @@ impl Shim {
                 .revents()
                 .is_some_and(|flags| flags.contains(PollFlags::POLLIN))
         };
-        let listener = events.get(2);
+        let listener = events.get(2).filter(|event| has_event(event));
         Ready {
             control: has_event(&events[0]),
             signals: has_event(&events[1]),
-            notification: listener.is_some_and(has_data),
-            notifications_ended: listener.is_some_and(|event| has_event(event) && !has_data(event)),
+            notification: listener.map(|event| {
+                if has_data(event) {
+                    Notification::Sent
+                } else {
+                    Notification::Ended
+                }
+            }),
         }
     }
 

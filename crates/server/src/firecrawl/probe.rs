@@ -40,6 +40,6 @@ pub(crate) async fn watch(firecrawl: Arc<Firecrawl>) {
     loop {
         probes.tick().await;
         let outcome = ask(firecrawl.connector()).await;
-        firecrawl.record(outcome.as_ref().map(|()| ()));
+        firecrawl.record(outcome.as_ref().copied());
     }
 }

@@ -23,8 +23,8 @@ use crate::team::Team;
 /// The limits of a request. Clients wait at most 330 s for a scrape, so a longer one is only a
 /// server that hangs.
 const LIMITS: Exchange = Exchange {
-    head_time: Duration::from_secs(600),
-    idle_time: Duration::from_secs(600),
+    head_time: Duration::from_mins(10),
+    idle_time: Duration::from_mins(10),
 };
 
 /// The time for a free connection.
@@ -150,10 +150,10 @@ impl Firecrawl {
             Ok(()) if !self.answers.swap(true, Ordering::Relaxed) => {
                 tracing::info!(%server, "firecrawl reached");
             }
-            Err(error) if error.is_of_connection() => {
-                if self.answers.swap(false, Ordering::Relaxed) {
-                    tracing::warn!(%server, %error, "firecrawl not reached");
-                }
+            Err(error)
+                if error.is_of_connection() && self.answers.swap(false, Ordering::Relaxed) =>
+            {
+                tracing::warn!(%server, %error, "firecrawl not reached");
             }
             _ => {}
         }

@@ -40,9 +40,10 @@ impl Connector {
         server: RemoteServer,
         own: Option<&CertificateAuthorities>,
     ) -> Result<Connector, TrustError> {
-        let tls = match server.is_https() {
-            true => Some(RwLock::new(tls_config(own)?)),
-            false => None,
+        let tls = if server.is_https() {
+            Some(RwLock::new(tls_config(own)?))
+        } else {
+            None
         };
         Ok(Connector { server, tls })
     }

@@ -92,8 +92,8 @@ impl PageDriver {
         self.apply_emulation(deadline).await
     }
 
-    /// Makes the tab of the driver the current one. Another tab is current if the page has opened an
-    /// empty one.
+    /// Makes the tab of the driver the current one. Another tab is current if the page has opened
+    /// an empty one.
     pub async fn show(&mut self, deadline: Instant) -> Result<(), PageError> {
         self.follow(deadline).await?;
         if self.session.current_tab().await? != self.connection.tab() {

@@ -15,7 +15,7 @@ use super::script::has_left;
 const ELEMENTS: &str = include_str!("elements.js");
 
 /// The maximum time until an element is visible.
-const ELEMENT_TIME: Duration = Duration::from_secs(60);
+const ELEMENT_TIME: Duration = Duration::from_mins(1);
 
 /// The time of one search in the page. A search ends with its document, so several short ones are
 /// needed while the page changes.
@@ -79,18 +79,14 @@ impl PageDriver {
             Direction::Up => -1,
             Direction::Down => 1,
         };
-        match selector {
-            Some(selector) => {
-                let task = json!({"kind": "scroll", "selector": selector, "by": by});
-                self.search(task, selector, deadline).await.map(drop)
-            }
-            None => {
-                let scroll = "by => scrollBy({ top: by * innerHeight, behavior: 'instant' })";
-                let limit = ("result of a scroll", 1000);
-                let _: Value = self.evaluate_isolated(scroll, &by, limit, deadline).await?;
-                Ok(())
-            }
+        if let Some(selector) = selector {
+            let task = json!({"kind": "scroll", "selector": selector, "by": by});
+            return self.search(task, selector, deadline).await.map(drop);
         }
+        let scroll = "by => scrollBy({ top: by * innerHeight, behavior: 'instant' })";
+        let limit = ("result of a scroll", 1000);
+        let _: Value = self.evaluate_isolated(scroll, &by, limit, deadline).await?;
+        Ok(())
     }
 
     /// Searches until an element is visible.

@@ -74,9 +74,9 @@ const ABOVE_DIGITS: &[char; 10] = &[')', '!', '@', '#', '$', '%', '^', '&', '*',
 /// A key, and the character that it types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
-    key: String,
+    name: String,
     code: String,
-    key_code: u32,
+    virtual_code: u32,
     text: Option<String>,
     /// The modifiers that the character needs.
     modifiers: u8,
@@ -110,9 +110,9 @@ impl Key {
             }
         };
         Some(Key {
-            key: char.to_string(),
+            name: char.to_string(),
             code,
-            key_code,
+            virtual_code: key_code,
             text: Some(char.to_string()),
             modifiers,
         })
@@ -126,9 +126,9 @@ impl Key {
             other => (other, None),
         };
         Some(Key {
-            key: key.to_owned(),
+            name: key.to_owned(),
             code: (*name).to_owned(),
-            key_code: *key_code,
+            virtual_code: *key_code,
             text: text.map(str::to_owned),
             modifiers: 0,
         })
@@ -147,9 +147,9 @@ impl Key {
         let modifiers = modifiers | self.modifiers;
         let mut params = json!({
             "type": kind,
-            "key": self.key,
+            "key": self.name,
             "code": self.code,
-            "windowsVirtualKeyCode": self.key_code,
+            "windowsVirtualKeyCode": self.virtual_code,
             "modifiers": modifiers,
         });
         // A shortcut types nothing.
@@ -217,9 +217,9 @@ fn modifier_key(name: &str) -> Option<(Key, u8)> {
     };
     let (name, code, key_code, bit) = MODIFIERS.iter().find(|(known, ..)| *known == name)?;
     let key = Key {
-        key: (*name).to_owned(),
+        name: (*name).to_owned(),
         code: (*code).to_owned(),
-        key_code: *key_code,
+        virtual_code: *key_code,
         text: None,
         modifiers: 0,
     };
@@ -305,7 +305,7 @@ mod tests {
         ] {
             let key = Key::of_char(char).expect("a key");
             assert_eq!(
-                (key.code.as_str(), key.key_code, key.modifiers),
+                (key.code.as_str(), key.virtual_code, key.modifiers),
                 (code, key_code, modifiers),
                 "{char}"
             );

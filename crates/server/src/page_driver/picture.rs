@@ -61,13 +61,12 @@ impl PageDriver {
         });
         self.set_metrics(&metrics, deadline).await?;
         let captured = self.capture(options, deadline).await;
-        let restored = match self.usual_metrics() {
-            Some(metrics) => self.set_metrics(&metrics, deadline).await,
-            None => {
-                let method = "Emulation.clearDeviceMetricsOverride";
-                let cleared = self.connection.call(method, &json!({}), deadline).await;
-                cleared.map(|_: Value| ())
-            }
+        let restored = if let Some(metrics) = self.usual_metrics() {
+            self.set_metrics(&metrics, deadline).await
+        } else {
+            let method = "Emulation.clearDeviceMetricsOverride";
+            let cleared = self.connection.call(method, &json!({}), deadline).await;
+            cleared.map(|_: Value| ())
         };
         let captured = captured?;
         restored.map(|()| captured)

@@ -248,6 +248,10 @@ impl Scrapes {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it converts the errors of `map_err`"
+)]
 fn unreadable(error: StoreError) -> InteractError {
     InteractError::Store(error.to_string())
 }

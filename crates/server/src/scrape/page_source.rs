@@ -44,10 +44,11 @@ impl PageSource {
             fs::read_to_string(&path).map_err(|source| MissingSource { path, source })
         };
         let (library, plugin) = (read(LIBRARY)?, read(PLUGIN)?);
-        let mut parts = String::new();
+        let mut parts = Vec::new();
         for (name, file) in PARTS {
-            parts.push_str(&format!("const {name} = {};\n", read(file)?.trim()));
+            parts.push(format!("const {name} = {};", read(file)?.trim()));
         }
+        let parts = parts.join("\n");
         // The plugin is a CommonJS module.
         Ok(PageSource(format!(
             "(options) => {{ {library}

@@ -2,7 +2,8 @@
 //!
 //! - `registry` maps ids to entries (`entry`). `create` admits and starts new sessions, `builder`
 //!   creates the parts of one session, `warm_pool` holds sessions that `keep_warm` has prepared in
-//!   advance, `unlisted` creates and keeps those of scrapes (`kept_sessions`), and `overview` summarises all sessions.
+//!   advance, `unlisted` creates and keeps those of scrapes (`kept_sessions`), and `overview`
+//!   summarises all sessions.
 //! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
 //!   fixed properties. `resources` are its browser, kernels and files until the end.
 //! - `execute` handles one execute request: a turn in `kernel_slots`, the code in `run_code`, the

@@ -1,4 +1,4 @@
-//! What all sessions of a server share.
+//! The settings and resources that all sessions of a server share.
 
 use std::path::PathBuf;
 use std::sync::Arc;

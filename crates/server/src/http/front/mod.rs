@@ -3,7 +3,7 @@
 //!
 //! `pass` sends a request and returns the response, both unchanged and in parts as they arrive.
 //! `headers` has the few headers that belong to one connection only, and `relay` continues
-//! WebSockets. `scrape` selects the server of a scrape, and reads Firecrawl's response, so that a
+//! web sockets. `scrape` selects the server of a scrape, and reads Firecrawl's response, so that a
 //! client can interact with the page afterwards: `scrape_id` finds the scrape's id in it, and
 //! `kept` is a body that was read before it is sent. `send` counts failures.
 

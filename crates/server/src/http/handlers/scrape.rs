@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use hearth_contract::ScrapeRequest;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -51,10 +51,11 @@ fn stream_response(scraped: Scraped, peer: Arc<Peer>, tracker: &TaskTracker) -> 
         let end = json.len().min(start + PIECE_BYTES);
         Ok::<_, Infallible>(json.slice(start..end))
     });
+    let end = Instant::now() + SEND_TIME;
     tracker.spawn(async move {
         tokio::select! {
             () = sent.cancelled() => {}
-            () = sleep(SEND_TIME) => peer.abort(),
+            () = sleep_until(end) => peer.abort(),
         }
     });
     let body = Body::from_stream(stream::iter(pieces));

@@ -268,7 +268,7 @@ mod tests {
             client.write_all(bytes).await.expect("the server reads");
             drop(client);
         };
-        let (_, read) = tokio::join!(sending, split.read_to_end(&mut passed));
+        let ((), read) = tokio::join!(sending, split.read_to_end(&mut passed));
         read.expect("no error");
         passed
     }
