@@ -212,9 +212,10 @@ async fn a_client_that_leaves_cancels_its_request() {
         "no connection is open",
         async || {
             let (_, metrics) = get(&api, "/metrics").await;
-            match metrics.contains("\nhearth_firecrawl_connections 0\n") {
-                true => Ok(()),
-                false => Err(metrics),
+            if metrics.contains("\nhearth_firecrawl_connections 0\n") {
+                Ok(())
+            } else {
+                Err(metrics)
             }
         },
     )

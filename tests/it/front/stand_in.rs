@@ -371,7 +371,9 @@ fn web_socket(mut request: Request<Incoming>) -> Response<Body> {
         let socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
         let (sink, stream) = socket.split();
         let messages = stream.filter(|message| {
-            let is_data = message.as_ref().is_ok_and(|message| message.is_text());
+            let is_data = message
+                .as_ref()
+                .is_ok_and(tokio_tungstenite::tungstenite::Message::is_text);
             std::future::ready(is_data)
         });
         // The client ends the connection.

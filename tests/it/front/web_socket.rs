@@ -1,4 +1,4 @@
-//! WebSockets, with which Firecrawl's clients watch a crawl.
+//! `WebSockets`, with which Firecrawl's clients watch a crawl.
 
 use std::time::Duration;
 
@@ -54,9 +54,10 @@ async fn a_web_socket_passes_with_the_key_in_either_place() {
         drop(socket);
         eventually(Duration::from_secs(10), "the connection ends", async || {
             let (_, metrics) = get(&server.with_key("key"), "/metrics").await;
-            match metrics.contains("\nhearth_firecrawl_connections 0\n") {
-                true => Ok(()),
-                false => Err(metrics),
+            if metrics.contains("\nhearth_firecrawl_connections 0\n") {
+                Ok(())
+            } else {
+                Err(metrics)
             }
         })
         .await;

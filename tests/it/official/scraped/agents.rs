@@ -84,25 +84,22 @@ impl Agent<'_> {
     /// Calls the MCP server with the id from the last step, and the AI SDK twice in one loop.
     async fn continues(&mut self) -> Outcome {
         let next = json!({"code": "kept + '!'"});
-        match self.client.kind {
-            Kind::McpServer => {
-                let id = self.scrape_id.clone();
-                let call = Call::Interact(&id, next);
-                let ran = returned(self.client.call(Some(&self.key), &call).await);
-                assert_eq!(result_in(&ran), "First!");
-                Outcome::Good("with the `scrapeId` that the tool returned".to_owned())
-            }
-            _ => {
-                let url = self.site.url("/title/Loop");
-                let first = json!({"url": url, "code": "const kept = await page.title(); kept"});
-                let body = json!({"inputs": [first, next]});
-                let ended = self.special("conversation", body).await;
-                let results = ended["results"].as_array().unwrap();
-                let shown: Vec<&str> = results.iter().map(result_in).collect();
-                assert_eq!(shown, ["Loop", "Loop!"]);
-                assert_eq!(ended["currentUrl"], url);
-                Outcome::Good("without an address".to_owned())
-            }
+        if self.client.kind == Kind::McpServer {
+            let id = self.scrape_id.clone();
+            let call = Call::Interact(&id, next);
+            let ran = returned(self.client.call(Some(&self.key), &call).await);
+            assert_eq!(result_in(&ran), "First!");
+            Outcome::Good("with the `scrapeId` that the tool returned".to_owned())
+        } else {
+            let url = self.site.url("/title/Loop");
+            let first = json!({"url": url, "code": "const kept = await page.title(); kept"});
+            let body = json!({"inputs": [first, next]});
+            let ended = self.special("conversation", body).await;
+            let results = ended["results"].as_array().unwrap();
+            let shown: Vec<&str> = results.iter().map(result_in).collect();
+            assert_eq!(shown, ["Loop", "Loop!"]);
+            assert_eq!(ended["currentUrl"], url);
+            Outcome::Good("without an address".to_owned())
         }
     }
 
@@ -110,16 +107,13 @@ impl Agent<'_> {
         let script = "document.title = 'Set'";
         let options = json!({"actions": [{"type": "executeJavascript", "script": script}]});
         let input = json!({"url": self.site.url("/title/Options"), "code": "await page.title()"});
-        let ran = match self.client.kind {
-            Kind::McpServer => {
-                let mut input = input;
-                input["scrapeOptions"] = options;
-                self.special("open", input).await
-            }
-            _ => {
-                let body = json!({"inputs": [input], "scrape": options});
-                self.special("conversation", body).await["results"][0].clone()
-            }
+        let ran = if self.client.kind == Kind::McpServer {
+            let mut input = input;
+            input["scrapeOptions"] = options;
+            self.special("open", input).await
+        } else {
+            let body = json!({"inputs": [input], "scrape": options});
+            self.special("conversation", body).await["results"][0].clone()
         };
         assert_eq!(result_in(&ran), "Set");
         good()
@@ -161,20 +155,17 @@ impl Agent<'_> {
         assert_eq!(rejected.status, 500, "{}", rejected.text);
         let rejected = rejected.json();
         let error = rejected["error"].as_str().unwrap();
-        match self.client.kind {
-            Kind::McpServer => {
-                let call = Call::Special("open", input);
-                let answer = self.client.call(Some(&self.key), &call).await;
-                let message = format!("Tool 'firecrawl_interact' execution failed: {error}");
-                assert_eq!(answer, CallResult::Raised(json!({"message": message})));
-                good()
-            }
-            _ => {
-                let body = json!({"inputs": [input]});
-                let ended = self.special("conversation", body).await;
-                assert_eq!(ended["results"][0]["error"], error, "{ended}");
-                Outcome::Good("the model reads the error as a result".to_owned())
-            }
+        if self.client.kind == Kind::McpServer {
+            let call = Call::Special("open", input);
+            let answer = self.client.call(Some(&self.key), &call).await;
+            let message = format!("Tool 'firecrawl_interact' execution failed: {error}");
+            assert_eq!(answer, CallResult::Raised(json!({"message": message})));
+            good()
+        } else {
+            let body = json!({"inputs": [input]});
+            let ended = self.special("conversation", body).await;
+            assert_eq!(ended["results"][0]["error"], error, "{ended}");
+            Outcome::Good("the model reads the error as a result".to_owned())
         }
     }
 
@@ -198,34 +189,30 @@ impl Agent<'_> {
 
     async fn run_without_page(&mut self) -> Outcome {
         let input = json!({"code": "1"});
-        match self.client.kind {
-            Kind::McpServer => {
-                let call = Call::Special("open", input);
-                let answer = self.client.call(Some(&self.key), &call).await;
-                let CallResult::Raised(raised) = answer else {
-                    panic!("{answer:?}")
-                };
-                let text = raised["message"].as_str().unwrap();
-                assert!(text.contains("Provide either 'url'"), "{text}");
-            }
-            _ => {
-                let body = json!({"inputs": [input]});
-                let ended = self.special("conversation", body).await;
-                let text = ended["results"][0]["error"].as_str().unwrap();
-                assert!(text.starts_with("url is required on the first"), "{text}");
-            }
+        if self.client.kind == Kind::McpServer {
+            let call = Call::Special("open", input);
+            let answer = self.client.call(Some(&self.key), &call).await;
+            let CallResult::Raised(raised) = answer else {
+                panic!("{answer:?}")
+            };
+            let text = raised["message"].as_str().unwrap();
+            assert!(text.contains("Provide either 'url'"), "{text}");
+        } else {
+            let body = json!({"inputs": [input]});
+            let ended = self.special("conversation", body).await;
+            let text = ended["results"][0]["error"].as_str().unwrap();
+            assert!(text.starts_with("url is required on the first"), "{text}");
         }
         Outcome::Good("rejected by the client itself".to_owned())
     }
 
     /// Passes an input of a model to the tool that interacts.
     async fn call(&mut self, input: Value) -> Value {
-        match self.client.kind {
-            Kind::McpServer => self.special("open", input).await,
-            _ => {
-                let body = json!({"inputs": [input]});
-                self.special("conversation", body).await["results"][0].clone()
-            }
+        if self.client.kind == Kind::McpServer {
+            self.special("open", input).await
+        } else {
+            let body = json!({"inputs": [input]});
+            self.special("conversation", body).await["results"][0].clone()
         }
     }
 

@@ -111,7 +111,7 @@ impl Visit<'_> {
             document["actions"]["javascriptReturns"], expected,
             "{document}"
         );
-        self.scrape_id = scrape_id(&document).to_owned();
+        scrape_id(&document).clone_into(&mut self.scrape_id);
         good()
     }
 
