@@ -29,6 +29,8 @@ pub enum Group {
     Lasting,
     /// The live view.
     Live,
+    /// Scrapes and interactions with their pages.
+    Scrape,
 }
 
 impl Group {
@@ -46,6 +48,7 @@ impl Group {
         Group::Egress,
         Group::Lasting,
         Group::Live,
+        Group::Scrape,
     ];
 
     /// Returns the group's name as an option value.
@@ -63,6 +66,7 @@ impl Group {
             Group::Egress => "egress",
             Group::Lasting => "lasting",
             Group::Live => "live",
+            Group::Scrape => "scrape",
         }
     }
 
@@ -81,6 +85,7 @@ impl Group {
             Group::Egress => "Egress",
             Group::Lasting => "Persistence",
             Group::Live => "Live view",
+            Group::Scrape => "Scrapes",
         }
     }
 
@@ -156,6 +161,14 @@ impl Group {
                  machine, which has the live view open and times a key from its event to the \
                  pixel on its canvas; the page changes its colour with every key."
             }
+            Group::Scrape => {
+                "A scrape of a small page in Markdown; the page comes from the thread of the \
+                 bench. The server keeps one warm session, which is ready before each \
+                 measurement except the second interaction. An interaction runs `await page.title()` in node. A round scrapes the page, interacts twice and ends the \
+                 session. Before or after that, in turns, it opens the page in a new session with Playwright's `page.goto`, \
+                 timed in the node kernel until the page is loaded. Interactions by replay have \
+                 separate rounds on a second server, which keeps no session of a scrape."
+            }
         }
     }
 
@@ -163,7 +176,7 @@ impl Group {
     pub fn warm_up_rounds(self) -> usize {
         match self {
             Group::Memory | Group::Server | Group::Rate | Group::Churn | Group::Kill => 0,
-            Group::First | Group::Starts | Group::Live | Group::Lasting => 1,
+            Group::First | Group::Starts | Group::Live | Group::Lasting | Group::Scrape => 1,
             Group::Egress => 3,
             Group::Warm => 20,
             Group::Cdp => 50,

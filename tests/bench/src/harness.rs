@@ -103,11 +103,17 @@ impl<'a> Harness<'a> {
 
     /// Waits until no deleted session is left and all warm sessions are ready.
     pub async fn settle(&self) {
-        eventually(SETTLED, "the server has only warm sessions", async || {
-            if self.is_settled().await {
+        self.settle_beside(0).await;
+    }
+
+    /// Waits until only this many sessions are left besides the warm ones, which are all ready.
+    pub async fn settle_beside(&self, others: usize) {
+        let expected = format!("the server has its warm sessions and {others} others");
+        eventually(SETTLED, &expected, async || {
+            if self.has_only(others).await {
                 Ok(())
             } else {
-                Err(format!("{:?} are left", self.server.session_dirs()))
+                Err(format!("the server has {:?}", self.server.session_dirs()))
             }
         })
         .await;
@@ -115,8 +121,12 @@ impl<'a> Harness<'a> {
 
     /// Returns true if no session is left but warm ones, and all of these are ready.
     pub async fn is_settled(&self) -> bool {
+        self.has_only(0).await
+    }
+
+    async fn has_only(&self, others: usize) -> bool {
         // A server that knows no warm sessions has none.
-        self.server.session_dirs().len() == self.warm
+        self.server.session_dirs().len() == self.warm + others
             && warm_ready(self.server).await.unwrap_or(0) == self.warm
     }
 
@@ -201,6 +211,12 @@ impl<'a> Harness<'a> {
             .server
             .request(Method::POST, &format!("/{}/execute", session.id()));
         timed(with_json(request, &body)).await
+    }
+
+    /// Sends a POST to any path of the server; returns the response and the time over HTTP.
+    pub async fn post(&self, path: &str, body: &Value) -> (Value, Duration) {
+        let request = self.server.request_outside(Method::POST, path);
+        timed(with_json(request, body)).await
     }
 
     /// Times the cheapest request.

@@ -27,6 +27,7 @@ mod report;
 mod rows;
 mod runs;
 mod samples;
+mod scrape;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -244,6 +245,7 @@ async fn measure(server: &TestServer, options: &Options) -> Samples {
             Group::Egress => egress::measure(&harness, rounds, &mut samples).await,
             Group::Lasting => lasting::measure(&harness, extent, &mut samples).await,
             Group::Live => live::measure(&harness, extent, &mut samples).await,
+            Group::Scrape => scrape::measure(&harness, extent, &mut samples).await,
         }
         eprintln!("bench: {} took {:.1?}", group.name(), began.elapsed());
     }

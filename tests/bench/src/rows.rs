@@ -143,6 +143,7 @@ const CDP: Group = Group::Cdp;
 const EGRESS: Group = Group::Egress;
 const LASTING: Group = Group::Lasting;
 const LIVE: Group = Group::Live;
+const SCRAPE: Group = Group::Scrape;
 
 /// All rows by group, in the order of the report.
 pub const ROWS: &[Row] = &[
@@ -426,6 +427,25 @@ pub const ROWS: &[Row] = &[
     )
     .baseline(),
     row(LIVE, "key", "from a viewer's key to the changed pixel").at_most(120.0),
+    row(SCRAPE, "scrape", "scrape, with a warm session").above("page-load", 60.0),
+    row(
+        SCRAPE,
+        "page-load",
+        "same page in a session's browser, until it is loaded",
+    )
+    .baseline(),
+    row(
+        SCRAPE,
+        "interact-adopted",
+        "first interaction, in the kept session of the scrape",
+    )
+    .at_most(15.0),
+    row(SCRAPE, "interact-again", "second interaction"),
+    row(
+        SCRAPE,
+        "interact-replayed",
+        "first interaction, by replay (`HEARTH_SCRAPE_KEEP_SECONDS=0`)",
+    ),
 ];
 
 #[cfg(test)]
