@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use hearth_browser::{Client, ClientReceiver, ClientSender, Outgoing};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
@@ -107,6 +108,35 @@ impl Connection {
             }
             self.handle(&incoming)?;
         }
+    }
+
+    /// Sends calls without waiting in between, and waits for all their replies. The browser
+    /// handles them in this order.
+    pub async fn call_all(
+        &mut self,
+        calls: &[(&str, Value)],
+        deadline: Instant,
+    ) -> Result<(), PageError> {
+        let mut awaited = Vec::with_capacity(calls.len());
+        for (method, params) in calls {
+            let writable = timeout_at(deadline, self.sender.writable()).await;
+            writable.map_err(|_| PageError::TimedOut)?;
+            awaited.push((self.send(method, params)?, *method));
+        }
+        while !awaited.is_empty() {
+            let text = self.next(deadline).await?.ok_or(PageError::TimedOut)?;
+            let Some(incoming) = parse(&text) else {
+                continue;
+            };
+            let call = awaited.iter().position(|(id, _)| incoming.id == Some(*id));
+            if let Some(call) = call {
+                let (_, method) = awaited.swap_remove(call);
+                let _: Value = read_reply(method, &incoming)?;
+            } else {
+                self.handle(&incoming)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads events until this time.

@@ -47,14 +47,12 @@ impl PageDriver {
             return Ok(());
         };
         let touch = json!({"enabled": true, "maxTouchPoints": 5});
-        for (method, params) in [
+        let calls = [
             ("Emulation.setDeviceMetricsOverride", mobile_metrics()),
             ("Emulation.setTouchEmulationEnabled", touch),
             ("Emulation.setUserAgentOverride", agent.params()),
-        ] {
-            let _: Value = self.connection.call(method, &params, deadline).await?;
-        }
-        Ok(())
+        ];
+        self.connection.call_all(&calls, deadline).await
     }
 
     /// Returns the params that set the viewport of the emulated device, if one is emulated.

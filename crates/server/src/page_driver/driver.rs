@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_browser::ClientOrigin;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
@@ -125,9 +125,7 @@ impl PageDriver {
         let page = json!({});
         // The bodies of responses are not read.
         let network = json!({"maxTotalBufferSize": 0, "maxResourceBufferSize": 0});
-        for (method, params) in [("Page.enable", page), ("Network.enable", network)] {
-            let _: Value = self.connection.call(method, &params, deadline).await?;
-        }
-        Ok(())
+        let calls = [("Page.enable", page), ("Network.enable", network)];
+        self.connection.call_all(&calls, deadline).await
     }
 }
