@@ -195,6 +195,7 @@ impl Scrapes {
         context: ScrapeContext,
         stop: CancellationToken,
     ) -> Opened {
+        let _busy = self.registry.begin_page();
         let request = replay::session_request(&context, wanted.zero_data_retention);
         let creating = self
             .registry

@@ -85,6 +85,7 @@ impl Scrapes {
         let deadline = Instant::now() + Duration::from_millis(request.timeout_ms.into());
         let texts = self.registry.buffers().reserve(request.text_bytes());
         let _texts = texts.map_err(overloaded)?;
+        let _busy = self.registry.begin_page();
         let job = Uuid::now_v7();
         let creating = self
             .registry

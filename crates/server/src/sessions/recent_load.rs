@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep_until};
 /// The time without requests after which the server counts as quiet.
 const QUIET_TIME: Duration = Duration::from_millis(50);
 
-/// The creations and executions that are starting, and the last moment at which there were any.
+/// The creations and executions that are starting, the pages that are being opened, and the last
+/// moment at which there were any.
 #[derive(Debug)]
 pub(super) struct RecentLoad(Mutex<Load>);
 
@@ -18,8 +19,9 @@ struct Load {
     last: Instant,
 }
 
-/// A guard for a creation, or for the start of an execution.
-pub(super) struct Busy(Arc<RecentLoad>);
+/// A guard for a creation, the start of an execution, or the opening of a page.
+#[must_use = "the server is busy until the guard is dropped"]
+pub(crate) struct Busy(Arc<RecentLoad>);
 
 impl RecentLoad {
     pub fn new() -> Arc<RecentLoad> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use hearth_contract::{CreateRequest, DestroyedReason};
 
 use super::error::SessionError;
+use super::recent_load::Busy;
 use super::registry::Registry;
 use super::session::Session;
 use crate::team::Team;
@@ -22,6 +23,12 @@ impl Registry {
         request: CreateRequest,
     ) -> Result<Arc<Session>, SessionError> {
         self.create_with(team, request, false).await
+    }
+
+    /// Marks the server as busy until the guard is dropped, because a client waits for a page. Delays
+    /// the preparation of warm sessions, which would slow down the page.
+    pub fn begin_page(&self) -> Busy {
+        self.services.load.begin()
     }
 
     /// Shows an unlisted session to its team, and gives it its full lifetime from now on. On
