@@ -35,7 +35,7 @@
     const dissolve = (element) => {
         const nodes = children(element);
         for (const node of nodes) element.removeChild(node);
-        element.replaceWith(...nodes);
+        element.replaceWith(nodes);
     };
 
     /** Returns the text below an element. `textContent` would store it, and the tree still changes. */
@@ -168,16 +168,28 @@
         }
     };
 
+    /**
+     * Removes a line break, and the white space after it if there is white space before it. The
+     * search for a neighbour would otherwise visit the white space around all removed breaks again.
+     */
+    const removeBreak = (element) => {
+        const { parentNode, previousSibling } = element;
+        let next = element.nextSibling;
+        parentNode.removeChild(element);
+        if (!isBlankText(previousSibling)) return;
+        for (; isBlankText(next); next = previousSibling.nextSibling) parentNode.removeChild(next);
+    };
+
     /** Removes line breaks at the edges of blocks. Several in a row separate paragraphs. */
     const prepareBreak = (element) => {
         const previous = neighbour(element, 'previousSibling');
         const next = neighbour(element, 'nextSibling');
         const isEdge = (node, parent) => (node === null ? BLOCKS.has(parent.nodeName) : isElement(node) && BLOCKS.has(node.nodeName));
         if (isEdge(previous, element.parentNode) || isEdge(next, element.parentNode)) {
-            element.replaceWith();
+            removeBreak(element);
         } else if (next?.nodeName === 'BR') {
             element.rename('DIV');
-            next.replaceWith();
+            removeBreak(next);
         }
     };
 

@@ -53,9 +53,7 @@
             } else if (name === 'PRE') {
                 const lines = element.firstChild ? element.firstChild.textContent.trimEnd().split('\n') : [];
                 const codes = lines.map((line) => new TreeElement('CODE', line));
-                element.replaceWith(
-                    ...codes.flatMap((code, index) => (index ? [new TreeElement('BR'), code] : [code])),
-                );
+                element.replaceWith(codes.flatMap((code, index) => (index ? [new TreeElement('BR'), code] : [code])));
             }
         }
     };
@@ -64,7 +62,9 @@
         const parts = { THEAD: [], TBODY: [], TFOOT: [] };
         for (const child of childElements(table)) {
             if (child.nodeName === 'TR') parts.TBODY.push(child);
-            else if (parts[child.nodeName]) parts[child.nodeName].push(...childElements(child).filter(({ nodeName }) => nodeName === 'TR'));
+            const part = parts[child.nodeName];
+            if (!part) continue;
+            for (const row of childElements(child)) if (row.nodeName === 'TR') part.push(row);
         }
         return [...parts.THEAD, ...parts.TBODY, ...parts.TFOOT];
     };

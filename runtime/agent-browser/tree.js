@@ -44,8 +44,8 @@
             return node;
         }
 
-        /** Replaces this node with other nodes. */
-        replaceWith(...nodes) {
+        /** Replaces this node with other nodes, in an array because a call has few arguments. */
+        replaceWith(nodes = []) {
             const { parentNode, nextSibling } = this;
             parentNode.removeChild(this);
             for (const node of nodes) parentNode.insertBefore(node, nextSibling);
