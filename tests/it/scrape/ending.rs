@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{PATH, Scenario, send};
 
 /// Waits until no session of a server is left.
-async fn assert_nothing_left(server: &TestServer) {
+pub(super) async fn assert_nothing_left(server: &TestServer) {
     let is_empty = async || {
         let sessions = server.list("?status=active").await.ok();
         let dirs = server.session_dirs();

@@ -2,6 +2,7 @@
 
 mod actions;
 mod ending;
+mod extremes;
 mod failures;
 mod formats;
 mod layouts;
