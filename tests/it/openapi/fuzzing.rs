@@ -8,13 +8,13 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use hearth_test_support::description::TEXT;
-use hearth_test_support::{TestServer, repository};
+use hearth_test_support::{Site, TestServer, repository};
 use tokio::process::Command;
 
 const KEY: &str = "fuzz-key";
 const OTHER_KEY: &str = "other-key";
 
-/// A run takes half a minute on an idle machine.
+/// A run takes less than three minutes on an idle machine with two processors.
 const DEADLINE: Duration = Duration::from_mins(9);
 
 async fn server() -> TestServer {
@@ -24,9 +24,11 @@ async fn server() -> TestServer {
     builder.setting("HEARTH_MAX_SESSIONS", "6").start().await
 }
 
-/// Runs schemathesis on a file until it exits, for `seconds` if a number is given.
+/// Runs schemathesis on a file until it exits, for `seconds` if a number is given. It scrapes a page
+/// of the site.
 async fn examine(
     server: &TestServer,
+    site: &Site,
     file: &str,
     seconds: Option<u64>,
     arguments: &[&str],
@@ -53,6 +55,7 @@ async fn examine(
             ("FUZZ_KEY", KEY),
             ("FUZZ_OTHER_KEY", OTHER_KEY),
         ])
+        .env("FUZZ_PAGE", site.url("/title/scraped?"))
         .stdin(Stdio::null())
         .kill_on_drop(true);
     match seconds {
@@ -76,11 +79,11 @@ fn text(output: &Output) -> String {
 
 #[tokio::test]
 async fn schemathesis_finds_no_difference_between_server_and_file() {
-    let server = server().await;
+    let (server, site) = tokio::join!(server(), Site::start());
     let seconds = std::env::var("FUZZ_SECONDS")
         .ok()
         .map(|seconds| seconds.parse().expect("FUZZ_SECONDS is a number"));
-    let output = examine(&server, TEXT, seconds, &[]).await;
+    let output = examine(&server, &site, TEXT, seconds, &[]).await;
     let printed = text(&output);
     assert!(output.status.success(), "{printed}");
     // A run whose requests are all rejected would also find nothing.
@@ -89,6 +92,10 @@ async fn schemathesis_finds_no_difference_between_server_and_file() {
     assert!(
         count("session created") >= 30 && count("session ended") >= 30,
         "{printed}{log}"
+    );
+    assert!(
+        count("scrape finished outcome=\"succeeded\"") >= 20,
+        "few scrapes succeeded\n{printed}{log}"
     );
     for language in ["node", "python", "bash"] {
         assert!(
@@ -103,7 +110,7 @@ async fn schemathesis_finds_no_difference_between_server_and_file() {
 /// Checks that schemathesis detects errors in the file, so that the test above is meaningful.
 #[tokio::test]
 async fn schemathesis_detects_a_wrong_rule_in_the_file() {
-    let server = server().await;
+    let (server, site) = tokio::join!(server(), Site::start());
     let wrong = TEXT.replacen("\"maximum\": 3600", "\"maximum\": 3601", 1);
     assert_ne!(wrong, TEXT);
     let only = [
@@ -112,7 +119,7 @@ async fn schemathesis_detects_a_wrong_rule_in_the_file() {
         "--include-operation-id",
         "createSession",
     ];
-    let output = examine(&server, &wrong, None, &only).await;
+    let output = examine(&server, &site, &wrong, None, &only).await;
     let printed = text(&output);
     assert_eq!(output.status.code(), Some(1), "{printed}");
     assert!(
