@@ -226,15 +226,16 @@ def is_valid_profile(profile):
 
 
 def short_waits(body, has_actions):
-    """Shortens waits, unless they test the limit. The server then denies the page before it waits."""
+    """Shortens waits, unless `waitFor` tests its limit. The server then denies the page before it waits."""
     actions = body["actions"] if has_actions else []
-    waits = [action["milliseconds"] for action in actions if is_wait(action)]
     wait_for = body.get("waitFor", 0)
     is_valid = is_number(wait_for) and 0 <= wait_for <= MAX_WAIT
     has_url = is_text(body.get("url")) and len(body["url"]) <= MAX_URL
     has_timeout = is_number(body["timeout"]) and SCRAPE_TIMEOUTS[0] <= body["timeout"] <= SCRAPE_TIMEOUTS[1]
-    if is_valid and has_url and has_timeout and wait_for + sum(waits) in (MAX_WAIT - 1, MAX_WAIT):
-        return {**body, "url": DENIED_PAGE, "timeout": 2 * MAX_WAIT}
+    if is_valid and wait_for >= MAX_WAIT - 1 and has_url and has_timeout:
+        body = {**body, "url": DENIED_PAGE, "timeout": 2 * MAX_WAIT}
+        # Other waits would exceed the limit.
+        return {**body, "actions": [action for action in actions if not waits(action)]} if has_actions else body
     if is_valid and "waitFor" in body:
         body["waitFor"] = min(wait_for, SHORT_WAIT)
     if has_actions:
@@ -243,6 +244,10 @@ def short_waits(body, has_actions):
             for action in actions
         ]
     return body
+
+
+def waits(action):
+    return is_wait(action) or action == {"type": "wait", "selector": ELEMENT}
 
 
 def is_wait(action):
