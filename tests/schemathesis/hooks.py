@@ -66,7 +66,8 @@ ended: "dict[str, int]" = {}
 turns = itertools.count()
 # The valid scrapes of the coverage phase, without the fields of WITHOUT_EFFECT.
 effects: "set[str]" = set()
-# The ids of scrapes whose session has not ended, and the ids of the sessions that interactions opened.
+# The ids of scrapes whose session has not ended, and the ids of the sessions that interactions
+# opened.
 jobs: "OrderedDict[str, str | None]" = OrderedDict()
 
 
@@ -154,7 +155,10 @@ def is_number(value):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """Drops valid scrapes of the coverage phase that do the same as an earlier one, and every second other."""
+    """Drops most valid scrapes of the coverage phase, because they are slow.
+
+    Keeps every second of those that differ from all earlier ones in their effect.
+    """
     is_coverage = case.meta is not None and case.meta.phase.name.value == "coverage"
     if case.path != SCRAPE or not is_coverage or not case.meta.generation.mode.is_positive:
         return True
@@ -226,7 +230,10 @@ def is_valid_profile(profile):
 
 
 def short_waits(body, has_actions):
-    """Shortens waits, unless `waitFor` tests its limit. The server then denies the page before it waits."""
+    """Shortens waits, unless `waitFor` tests its limit.
+
+    The server then denies the page before it waits.
+    """
     actions = body["actions"] if has_actions else []
     wait_for = body.get("waitFor", 0)
     is_valid = is_number(wait_for) and 0 <= wait_for <= MAX_WAIT
@@ -270,7 +277,7 @@ def one_screenshot(formats):
 
 
 def short_header(name, value):
-    """Shortens a header whose name and value have too many bytes together, unless the value alone has."""
+    """Shortens a valid value that is too long together with its name."""
     if isinstance(value, str) and len(value) <= MAX_HEADER < len(name) + len(value):
         return value[: MAX_HEADER - len(name)]
     return value
