@@ -272,8 +272,12 @@ def existing_element(action):
 
 def one_screenshot(formats):
     """Leaves out all screenshots but the first."""
-    pictures = [format for format in formats if "screenshot" in (format, isinstance(format, dict) and format.get("type"))]
-    return [format for format in formats if not any(format is picture for picture in pictures[1:])]
+    names = [format.get("type") if isinstance(format, dict) else format for format in formats]
+    return [
+        format
+        for index, format in enumerate(formats)
+        if names[index] != "screenshot" or "screenshot" not in names[:index]
+    ]
 
 
 def short_header(name, value):
