@@ -66,8 +66,8 @@ async fn a_dissolved_element_can_have_very_many_children() {
     options["timeout"] = json!(120_000);
     let data = scenario.scrape("/title/children", &options).await;
     let markdown = text(&data["markdown"]);
-    assert!(markdown.starts_with("first"), "{:.200}", markdown);
-    assert!(markdown.ends_with("last"), "{:.200}", markdown);
+    assert!(markdown.starts_with("first"), "{markdown:.200}");
+    assert!(markdown.ends_with("last"), "{markdown:.200}");
     scenario.server.stop().await;
 }
 
