@@ -22,8 +22,10 @@ struct Scenario {
 }
 
 impl Scenario {
+    /// Starts a server that keeps no session of a scrape.
     async fn start() -> Scenario {
-        let (server, site) = tokio::join!(TestServer::start(), Site::start());
+        let server = TestServer::builder().setting("HEARTH_SCRAPE_KEEP_SECONDS", "0");
+        let (server, site) = tokio::join!(server.start(), Site::start());
         Scenario { server, site }
     }
 
