@@ -20,13 +20,13 @@ const DEADLINE: Duration = Duration::from_mins(9);
 async fn server() -> TestServer {
     let builder =
         TestServer::builder().setting("HEARTH_API_KEYS", &format!("fuzz:{KEY},other:{OTHER_KEY}"));
-    // The hooks keep fewer sessions alive. Only the shrinking of a finding, and interactions whose page
-    // opens too late, may approach this limit.
+    // The hooks keep fewer sessions alive. Only the shrinking of a finding, and interactions whose
+    // page opens too late, may approach this limit.
     builder.setting("HEARTH_MAX_SESSIONS", "8").start().await
 }
 
-/// Runs schemathesis on a file until it exits, for `seconds` if a number is given. It scrapes a page
-/// of the site.
+/// Runs schemathesis on a file until it exits, for `seconds` if a number is given. It scrapes a
+/// page of the site.
 async fn examine(
     server: &TestServer,
     site: &Site,

@@ -25,8 +25,8 @@ impl Registry {
         self.create_with(team, request, false).await
     }
 
-    /// Marks the server as busy until the guard is dropped, because a client waits for a page. Delays
-    /// the preparation of warm sessions, which would slow down the page.
+    /// Marks the server as busy until the guard is dropped, because a client waits for a page.
+    /// Delays the preparation of warm sessions, which would slow down the page.
     pub fn begin_page(&self) -> Busy {
         self.services.load.begin()
     }
