@@ -1,4 +1,4 @@
-//! The place where a browser appears to be.
+//! The time zone and languages of a browser.
 
 /// The time zone and the languages of a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub struct CreateRequest {
     pub block_ads: Option<bool>,
     /// The profile from which the session starts.
     pub profile: Option<Profile>,
-    /// The place where the session appears to be.
+    /// The country that the session appears to be in.
     pub location: Option<Location>,
 }
 

@@ -1,10 +1,10 @@
-//! The place where a session appears to be.
+//! The country that a session appears to be in.
 
 use crate::body::Field;
 use crate::field::IssueCollector;
 use crate::issue::Issue;
 
-/// The place where a session appears to be.
+/// The country that a session appears to be in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     /// A code of ISO 3166-1 alpha-2 in lower case, from [`COUNTRIES`](Self::COUNTRIES).

@@ -132,7 +132,7 @@ async fn this_server_answers_what_firecrawl_rejects() {
             json!({"formats": ["screenshot", {"type": "branding"}]}),
             false,
         ),
-        // Firecrawl reports what is invalid.
+        // Firecrawl rejects invalid requests itself.
         (json!({"actions": [{"type": "fly"}]}), false),
         (json!({"actions": actions, "timeout": 1}), false),
     ];

@@ -8,6 +8,7 @@ mod formats;
 mod layouts;
 mod options;
 mod requests;
+mod runtime_dir;
 
 use hearth_test_support::{Api, Exchange, Site, TestServer};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! The place where a session appears to be.
+//! The country that a session appears to be in.
 
 use hearth_test_support::{Session, Site, TestServer};
 use serde_json::{Value, json};

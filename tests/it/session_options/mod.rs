@@ -1,5 +1,4 @@
-//! The options of a new session: blocked hosts, the place where it appears to be, and what is kept
-//! of it.
+//! Options of a new session: blocked hosts, location and data retention.
 
 mod ads;
 mod concurrency;

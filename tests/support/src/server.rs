@@ -158,12 +158,14 @@ impl ServerBuilder {
 
     fn command(&self, data_dir: &Path) -> Command {
         // A separate process session identifies every shim, because shims have no environment to
-        // search. setsid and prlimit exec the next program, so the pid stays the same.
+        // search. The server also ends if the test is killed. setsid, setpriv and prlimit exec the
+        // next program, so the pid stays the same.
         let mut command = Command::new("/usr/bin/setsid");
         let stdin = self.terminal.as_ref().map_or_else(Stdio::null, |terminal| {
             command.arg("--ctty");
             terminal.try_clone().expect("a descriptor is free").into()
         });
+        command.args(["/usr/bin/setpriv", "--pdeathsig", "TERM"]);
         if let Some(max) = self.max_open_files {
             command.args(["/usr/bin/prlimit", &format!("--nofile={max}:{max}")]);
         }

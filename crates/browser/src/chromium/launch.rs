@@ -60,7 +60,7 @@ pub struct LaunchSpec {
     /// The user agent that pages and servers see; see
     /// [`Version::default_user_agent`](crate::Version::default_user_agent).
     pub user_agent: String,
-    /// The place where the browser appears to be. `None` means the machine's time zone and English.
+    /// The time zone and languages. `None` means the machine's time zone and English.
     pub locale: Option<Locale>,
     /// True if Chromium can create its own sandbox: not as root (crbug.com/638180), and not where
     /// user namespaces are forbidden.

@@ -54,7 +54,7 @@ pub struct ScrapeRequest {
     pub profile: Option<Profile>,
     /// Blocks hosts of advertisements and trackers. `None` is the server's default.
     pub block_ads: Option<bool>,
-    /// The place where the browser appears to be.
+    /// The country that the browser appears to be in.
     pub location: Option<Location>,
     /// Keeps nothing of the scrape.
     pub zero_data_retention: bool,

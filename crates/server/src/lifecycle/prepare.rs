@@ -25,6 +25,7 @@ use crate::sandbox::{
     Isolation, check_traversable, chown_files, prepare_dirs, remove_trust, sessions_dir, sweep,
     trust_dir,
 };
+use crate::scrape::PageSource;
 use crate::store::FILE;
 use crate::toolchain::Runtime;
 
@@ -42,6 +43,8 @@ pub(crate) struct Prepared {
     pub key_files: FileStates,
     pub isolation: Isolation,
     pub runtime: Runtime,
+    /// Read early, because the server's user may not be able to reach the runtime.
+    pub page_source: PageSource,
     /// The authorities of `HEARTH_CA_FILE`.
     pub authorities: Option<CertificateAuthorities>,
     /// The hosts that sessions can block.
@@ -69,7 +72,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     if let Err(error) = raise_open_file_limit() {
         tracing::warn!(%error, "limit of open files not raised");
     }
-    // The server's user may not be able to read the keys or to resolve the path later.
+    // The server's user may not be able to read the keys and the runtime, or to resolve the path.
     let mut files = SettingFiles::of(&config);
     let key_files = files.states(&config.key_files());
     let keys = config.keys()?;
@@ -79,6 +82,8 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     let runtime_dir = config.runtime_dir()?;
     let runtime_dir = runtime_dir.canonicalize().unwrap_or(runtime_dir);
     let runtime = Runtime::find(&runtime_dir)
+        .map_err(|error| ConfigError::new("HEARTH_RUNTIME_DIR", error.to_string()))?;
+    let page_source = PageSource::read(&runtime_dir)
         .map_err(|error| ConfigError::new("HEARTH_RUNTIME_DIR", error.to_string()))?;
     let level = config.isolation.level;
     if level == IsolationLevel::Default {
@@ -124,6 +129,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
         key_files,
         isolation,
         runtime,
+        page_source,
         authorities,
         block_list,
         firecrawl,

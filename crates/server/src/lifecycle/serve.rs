@@ -26,7 +26,7 @@ use crate::firecrawl::{Firecrawl, watch};
 use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
 use crate::http::state::{AppState, Backends, Origins, ServerLoad};
-use crate::scrape::{PageSource, Scrapes};
+use crate::scrape::Scrapes;
 use crate::sessions::{Registry, spawn_watchers};
 use crate::store::Store;
 
@@ -53,6 +53,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         key_files,
         isolation,
         runtime,
+        page_source,
         authorities,
         block_list,
         firecrawl,
@@ -80,7 +81,6 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         .map(|spec| start_firecrawl(spec, authorities.as_ref(), &descriptors, &tasks))
         .transpose()?;
     let (store, past) = open_store(&config, &tasks).await?;
-    let page_source = PageSource::read(&runtime.dir)?;
     let sandbox = Sandbox {
         isolation,
         runtime,
