@@ -100,6 +100,8 @@ async fn every_request_and_session_end_is_one_log_line_with_ids() {
     assert_eq!(ran[0]["span"], expected);
     let created = lines(&server, "session created");
     assert_eq!(created[0]["span"], answered[0]["span"]);
+    let dir = created[0]["fields"]["dir"].as_str();
+    assert!(dir.is_some_and(|dir| !dir.is_empty()), "{}", created[0]);
     for line in server.output().lines().filter(|line| line.starts_with('{')) {
         let line: Value = serde_json::from_str(line).expect("JSON");
         assert_eq!(line.get("spans"), None, "{line}");

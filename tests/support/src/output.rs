@@ -42,6 +42,15 @@ impl Output {
         self.text.lock().expect("the lock is not poisoned").clone()
     }
 
+    /// Returns the last line that contains all of `parts`.
+    pub(crate) fn last_line_with(&self, parts: &[&str]) -> Option<String> {
+        let text = self.text.lock().expect("the lock is not poisoned");
+        let mut newest_first = text.lines().rev();
+        newest_first
+            .find(|line| parts.iter().all(|part| line.contains(part)))
+            .map(str::to_owned)
+    }
+
     /// Waits until every writer has closed the stream, which happens when the last process that
     /// holds it ends; fails after `deadline`.
     pub(crate) fn wait_for_end(&self, deadline: Duration) -> Result<(), String> {

@@ -340,6 +340,11 @@ impl TestServer {
         format!("{}{}", self.stdout.text(), self.stderr.text())
     }
 
+    /// Returns the last line of the log that contains all of `parts`.
+    pub fn last_log_line(&self, parts: &[&str]) -> Option<String> {
+        self.stderr.last_line_with(parts)
+    }
+
     /// Lists the processes that the server started, and records them for the check at its end.
     pub fn processes(&self) -> Vec<Process> {
         let mut tree = process::tree(self.pid);

@@ -1,5 +1,6 @@
 //! The directories of a session, which are private to it and removed as a whole.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
@@ -115,6 +116,13 @@ impl SessionDir {
     /// Returns the directory that the session sees as `/tmp`, where the kernel allows it.
     pub fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    /// Returns the name of the whole directory.
+    pub fn name(&self) -> &str {
+        let name = self.root.file_name().and_then(OsStr::to_str);
+        // Names are chosen by this server.
+        name.unwrap_or_default()
     }
 
     /// Returns the session's directory.

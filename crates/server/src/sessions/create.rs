@@ -193,8 +193,9 @@ impl Registry {
             is_listed,
             capacity_permit,
         };
+        let dir = prepared.resources.sandbox.dir.name().to_owned();
         let session = self.hand_over(prepared, new).instrument(span).await?;
-        tracing::info!("session created");
+        tracing::info!(dir, "session created");
         if self.is_stopping() {
             session.end(DestroyedReason::ServerStopped).await;
             return Err(SessionError::Stopping);

@@ -105,6 +105,7 @@ async fn start(disk: &Disk) -> TestServer {
         .setting("HEARTH_UIDS", &format!("{}-{}", UIDS.0, UIDS.1))
         .setting("HEARTH_API_KEYS", &keys.join(","))
         .setting("HEARTH_OPERATOR_KEY", OPERATOR_KEY)
+        .setting("HEARTH_LOG_FORMAT", "json")
         .setting("HEARTH_MAX_SESSIONS", &setting(SESSIONS))
         .setting("HEARTH_TEAM_MAX_SESSIONS", &setting(SESSIONS / KEYS.len()))
         .setting("HEARTH_MIN_FREE_DISK_MB", &disk.min_free_mib.to_string())

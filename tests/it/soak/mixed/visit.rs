@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use hearth_test_support::{TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -19,6 +20,9 @@ const LATE: Duration = Duration::from_secs(15);
 
 /// A failed wait of at least this time is the machine's fault.
 const SLOW: Duration = Duration::from_secs(10);
+
+/// The maximum time between a response and its line in the log.
+const LOG_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The time after which the response to a delete no longer tells whether the profile was saved.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(9);
@@ -89,7 +93,7 @@ impl<'a> Visit<'a> {
         }
         soak.journal.count("create: succeeded");
         let id = answer.text("id").to_owned();
-        let dir = id[id.len().saturating_sub(8)..].to_owned();
+        let dir = dir_of(soak.server, &id).await;
         let cdp_url = answer.text("cdpUrl").to_owned();
         let urls = &soak.cdp_urls;
         urls.lock()
@@ -277,4 +281,15 @@ impl<'a> Visit<'a> {
             self.id, answer.request_id, answer.elapsed, piece.code, answer.status
         )
     }
+}
+
+/// Returns the name of the session's dir from the log. A warm session has its dir before its id.
+async fn dir_of(server: &TestServer, id: &str) -> String {
+    let find = || server.last_log_line(&["\"session created\"", id]);
+    eventually(LOG_DEADLINE, "the creation is logged", async || {
+        find().map(drop).ok_or_else(|| id.to_owned())
+    })
+    .await;
+    let line: Value = serde_json::from_str(&find().expect("a line")).expect("JSON");
+    line["fields"]["dir"].as_str().expect("a dir").to_owned()
 }
