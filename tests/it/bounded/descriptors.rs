@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hearth_test_support::{Execution, ServerBuilder, Session, TestServer, eventually};
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::load::{connect_and_send, read_response};
+use super::load::{connect_and_send, post_head, read_response};
 use super::scenario::without_limits;
 use super::watch::open_descriptors;
 
@@ -43,6 +44,9 @@ import os, time
 open('begun', 'w').close()
 while not os.path.exists('end'): time.sleep(0.02)
 'unharmed'";
+
+/// The time in which nothing of a failed creation may be left. The removal repeats every second.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Sets the maximum number of descriptors of a process. Does so as the process's user, because root
 /// may lack the right in a container.
@@ -242,4 +246,76 @@ async fn a_server_that_cannot_read_usage_ends_the_largest_session_and_recovers()
     session.assert_destroyed("limit").await;
     assert_eq!(server.session().await.node("1 + 1").await.ok().result, "2");
     server.stop().await;
+}
+
+/// Sends a request to create a session and sets the limit back once no descriptor is free or the
+/// response has begun. Returns the status.
+async fn create_with_spare_descriptors(
+    server: &TestServer,
+    connection: &mut TcpStream,
+    spare: u64,
+    max: &str,
+) -> (u16, String) {
+    let pid = server.serving_pid();
+    let limit = open_descriptors(pid) + spare;
+    limit_descriptors(pid, &limit.to_string()).await;
+    let request = post_head("/v2/interact", None, 2) + "{}";
+    connection
+        .write_all(request.as_bytes())
+        .await
+        .expect("it stays open");
+    let mut byte = [0];
+    let exhausted = async {
+        while open_descriptors(pid) < limit {
+            tokio::task::yield_now().await;
+        }
+    };
+    // Without a spare descriptor at the right moment, nothing ever is exhausted.
+    tokio::select! {
+        () = exhausted => {}
+        peeked = connection.peek(&mut byte) => drop(peeked),
+    }
+    limit_descriptors(pid, max).await;
+    read_response(connection).await.expect("a response")
+}
+
+/// Descriptors run out at every step of a creation in turn.
+async fn assert_failed_creations_leave_nothing(builder: ServerBuilder) {
+    let server = builder.setting("HEARTH_WARM_SESSIONS", "0").start().await;
+    let max = max_descriptors(server.serving_pid());
+    let mut connection = connect_and_send(server.address(), b"").await;
+    let mut failures = 0;
+    for spare in 0..40 {
+        let (status, body) =
+            create_with_spare_descriptors(&server, &mut connection, spare, &max).await;
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        match status {
+            200 => {
+                let id = body["id"].as_str().expect("an id");
+                assert_eq!(server.delete(id).await.status, 200);
+            }
+            503 => failures += 1,
+            _ => panic!("{status} {body}"),
+        }
+        eventually(SETTLE_DEADLINE, "nothing is left", async || {
+            let (dirs, processes) = (server.session_dirs(), server.processes());
+            if dirs.is_empty() && processes.is_empty() {
+                return Ok(());
+            }
+            Err(format!("{spare} spare: {dirs:?} {processes:?}"))
+        })
+        .await;
+    }
+    assert!(failures > 5, "{failures} creations failed");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn as_root_creations_that_run_out_of_descriptors_leave_nothing() {
+    assert_failed_creations_leave_nothing(TestServer::builder()).await;
+}
+
+#[tokio::test]
+async fn as_a_plain_user_creations_that_run_out_of_descriptors_leave_nothing() {
+    assert_failed_creations_leave_nothing(TestServer::builder().as_plain_user()).await;
 }

@@ -30,35 +30,25 @@ pub(crate) struct SessionDir {
 }
 
 impl SessionDir {
-    /// Creates the directory and its parts, all with mode 0700.
-    pub fn create(sessions: &Path, name: &str) -> io::Result<SessionDir> {
-        let dir = SessionDir {
-            root: sessions.join(name),
-        };
+    /// Creates the directory and its parts, all with mode 0700. After a failure, some exist.
+    pub fn create(&self) -> io::Result<()> {
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
-        builder.create(&dir.root)?;
+        builder.create(&self.root)?;
         builder.recursive(true);
         let parts = [
-            vec![dir.browser(), dir.work()],
-            dir.browser_dirs(),
-            dir.code_dirs(),
+            vec![self.browser(), self.work()],
+            self.browser_dirs(),
+            self.code_dirs(),
         ];
         for part in parts.concat() {
-            if let Err(error) = builder.create(part) {
-                dir.remove();
-                return Err(error);
-            }
+            builder.create(part)?;
         }
         // Shells open their scripts through it.
-        if let Err(error) = symlink(SCRIPT_TARGET, dir.root.join(SCRIPT_LINK)) {
-            dir.remove();
-            return Err(error);
-        }
-        Ok(dir)
+        symlink(SCRIPT_TARGET, self.root.join(SCRIPT_LINK))
     }
 
-    /// Returns the session directory at `root`, which already exists.
+    /// Returns the session directory at `root`.
     pub fn at(root: &Path) -> SessionDir {
         SessionDir {
             root: root.to_owned(),

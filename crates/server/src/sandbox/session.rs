@@ -63,7 +63,7 @@ pub(crate) struct SessionSandbox {
 
 impl SessionSandbox {
     /// Creates the directory `name` below `parent`, and the launchers. Blocks. Leaves nothing
-    /// behind on failure.
+    /// behind on failure. If descriptors are short, `tasks` contains the removal.
     pub fn create(
         parent: &Path,
         name: &str,
@@ -71,16 +71,35 @@ impl SessionSandbox {
         uid_lease: Option<UidLease>,
         tasks: &TaskTracker,
     ) -> io::Result<SessionSandbox> {
-        let dir = SessionDir::create(parent, name)?;
-        SessionSandbox::around(dir.clone(), spec, uid_lease, tasks).inspect_err(|_| dir.remove())
+        let dir = SessionDir::at(&parent.join(name));
+        let created = dir
+            .create()
+            .and_then(|()| SessionSandbox::around(dir.clone(), spec, uid_lease, tasks));
+        let (sandbox, new_dirs) = created.inspect_err(|_| {
+            // The server still owns all of it.
+            match dir.try_remove() {
+                Err(error) if is_shortage(&error) => drop(tasks.spawn(remove_dir(dir.clone()))),
+                Err(error) => dir.log_removal_failure(&error),
+                Ok(()) => {}
+            }
+        })?;
+        match new_dirs.chown() {
+            Ok(()) => Ok(sandbox),
+            Err(error) => {
+                // Some directories belong to the session's users, who have to remove them.
+                tasks.spawn(async move { sandbox.remove().await });
+                Err(error)
+            }
+        }
     }
 
+    /// Creates the sandbox around a directory that still belongs to the server.
     fn around(
         dir: SessionDir,
         spec: SandboxSpec<'_>,
         uid_lease: Option<UidLease>,
         tasks: &TaskTracker,
-    ) -> io::Result<SessionSandbox> {
+    ) -> io::Result<(SessionSandbox, NewDirs)> {
         let SandboxSpec {
             isolation,
             browser,
@@ -113,9 +132,6 @@ impl SessionSandbox {
         let account = isolation.accounts.account(uid, gid);
         let private_tmp = account.add_to(private_tmp, dir.root(), &dir.work())?;
         let launcher = isolation.launcher(tasks).with_private_tmp(private_tmp);
-        if let Some(index) = index {
-            chown_dirs(&launcher, &dir, &python_env, index)?;
-        }
         let paths = SandboxPaths {
             runtime: runtime.dir.clone(),
             interpreters: isolation.interpreters.clone(),
@@ -138,7 +154,7 @@ impl SessionSandbox {
             })
         };
         debug_assert!(isolation.level == IsolationLevel::Default || index.is_none());
-        Ok(SessionSandbox {
+        let sandbox = SessionSandbox {
             browser: sandboxed(&for_browser, plan_browser),
             code: sandboxed(&for_code, plan_code),
             shell: sandboxed(&for_code, plan_code).with_warm_shim(),
@@ -146,9 +162,16 @@ impl SessionSandbox {
             user_name: account.name().to_owned(),
             ca_bundle: trust.bundle.clone(),
             compile_cache,
-            dir,
+            dir: dir.clone(),
             _uid_lease: uid_lease,
-        })
+        };
+        let new_dirs = NewDirs {
+            launcher,
+            dir,
+            python_env,
+            index,
+        };
+        Ok((sandbox, new_dirs))
     }
 
     /// Measures the session's files, and stops a little above `max`. `snapshot` contains the
@@ -183,15 +206,7 @@ impl SessionSandbox {
     /// are short, waits for them, because the files would otherwise stay until the next start.
     pub async fn remove(&self) {
         self.shell.close_warm_shim().await;
-        let mut attempts = interval(REMOVAL_INTERVAL);
-        let mut removed = Ok(());
-        for _ in 0..MAX_REMOVALS {
-            attempts.tick().await;
-            removed = self.try_remove().await;
-            if !removed.as_ref().is_err_and(is_shortage) {
-                break;
-            }
-        }
+        let removed = retry_while_short(|| self.try_remove()).await;
         if let Err(error) = removed {
             self.dir.log_removal_failure(&error);
         }
@@ -203,7 +218,9 @@ impl SessionSandbox {
         if self.code.user_ids().is_some() {
             let dir = &self.dir;
             let of_code = vec![dir.work(), dir.agent(), dir.tmp(), dir.downloads()];
-            let of_browser = vec![dir.browser(), dir.work(), dir.tmp()];
+            let mut of_browser = vec![dir.browser(), dir.work(), dir.tmp()];
+            // The directory above them belongs to the server if the creation has failed.
+            of_browser.extend(dir.browser_dirs());
             for emptied in [
                 self.code.files().empty_dirs(of_code).await,
                 self.browser.files().empty_dirs(of_browser).await,
@@ -243,33 +260,76 @@ fn link_compile_cache(
     Ok(Some(path))
 }
 
-/// Gives the parts of a session's directory to the session's users. The server keeps the directory
-/// itself, so that no part can be replaced.
-fn chown_dirs(
-    launcher: &Launcher,
-    dir: &SessionDir,
-    python_env: &PythonEnv,
-    index: u16,
-) -> io::Result<()> {
-    let set =
-        |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
-    set(dir.root(), 0o750)?;
-    // The server must traverse it. Other users cannot, because they cannot traverse its parent.
-    set(&dir.browser(), 0o711)?;
-    let code_dirs = [python_env.dirs(), dir.code_dirs()].concat();
-    for shared in [dir.downloads()].iter().chain(&code_dirs) {
-        if *shared != dir.tmp() {
-            set(shared, 0o2770)?;
+/// Calls `remove` until it succeeds or fails for another reason than a shortage, at most 60 times.
+async fn retry_while_short<F>(remove: impl Fn() -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>>,
+{
+    let mut attempts = interval(REMOVAL_INTERVAL);
+    let mut removed = Ok(());
+    for _ in 0..MAX_REMOVALS {
+        attempts.tick().await;
+        removed = remove().await;
+        if !removed.as_ref().is_err_and(is_shortage) {
+            break;
         }
     }
-    let give = |role, parts: &[PathBuf]| {
-        let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
-        launcher.chown_dirs(SandboxUser { index, role }, &parts)
-    };
-    // Inner directories first, because the server cannot reach below a directory after changing its
-    // owner.
-    give(UserRole::Browser, &dir.browser_dirs())?;
-    give(UserRole::Browser, &[dir.browser()])?;
-    give(UserRole::Code, &code_dirs)?;
-    give(UserRole::Server, &[dir.root().to_owned()])
+    removed
+}
+
+/// Removes a directory that belongs to the server.
+async fn remove_dir(dir: SessionDir) {
+    let removed = retry_while_short(|| {
+        let dir = dir.clone();
+        let removing = spawn_blocking(move || dir.try_remove());
+        async { removing.await.map_err(io::Error::other)? }
+    });
+    if let Err(error) = removed.await {
+        dir.log_removal_failure(&error);
+    }
+}
+
+/// The directories of a new session, which belong to the server.
+struct NewDirs {
+    launcher: Launcher,
+    dir: SessionDir,
+    python_env: PythonEnv,
+    /// The user ids of the session, if it has its own.
+    index: Option<u16>,
+}
+
+impl NewDirs {
+    /// Gives the parts of the directory to the session's users. The server keeps the directory
+    /// itself, so that no part can be replaced.
+    fn chown(&self) -> io::Result<()> {
+        let Some(index) = self.index else {
+            return Ok(());
+        };
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        };
+        let dir = &self.dir;
+        set(dir.root(), 0o750)?;
+        // The server must traverse it. Other users cannot, because they cannot traverse its parent.
+        set(&dir.browser(), 0o711)?;
+        let code_dirs = [self.python_env.dirs(), dir.code_dirs()].concat();
+        for shared in [dir.downloads()].iter().chain(&code_dirs) {
+            if *shared != dir.tmp() {
+                set(shared, 0o2770)?;
+            }
+        }
+        let give = |role, parts: &[PathBuf]| {
+            let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
+            self.launcher
+                .chown_dirs(SandboxUser { index, role }, &parts)
+        };
+        // This lets the users enter it. It comes first, because they remove what is theirs if a
+        // later step fails.
+        give(UserRole::Server, &[dir.root().to_owned()])?;
+        // Inner directories first, because the server cannot reach below a directory after changing
+        // its owner.
+        give(UserRole::Browser, &dir.browser_dirs())?;
+        give(UserRole::Browser, &[dir.browser()])?;
+        give(UserRole::Code, &code_dirs)
+    }
 }
