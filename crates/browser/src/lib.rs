@@ -33,6 +33,7 @@ pub use broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
 pub use broker::dialogs::OpenDialog;
 pub use broker::file_access::ClientOrigin;
 pub use broker::limits::BrowserLimits;
+pub use broker::mobile::MOBILE_SCALE;
 pub use broker::navigation_hint::NavigationErrorHint;
 pub use broker::send_queue::Outgoing;
 pub use chromium::browser::Browser;

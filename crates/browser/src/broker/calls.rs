@@ -322,10 +322,12 @@ impl State {
             params: call.params,
             is_own_page: call.route.page.as_deref().is_some_and(is_opened),
         };
-        let decision = self.routes.change_setting(&call.route.on, change);
+        let mut decision = self.routes.change_setting(&call.route.on, change);
         if decision.is_ignored {
             return Err(NotAdmitted::Ignored);
         }
+        let restored = self.restore_mobile(&call.route.target, setting);
+        decision.restored.extend(restored);
         Ok(decision)
     }
 

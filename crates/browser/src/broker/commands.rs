@@ -25,7 +25,7 @@ use crate::cdp::pipe::PushError;
 use crate::viewport::Viewport;
 
 /// The time limit for one of Hearth's commands.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The interval of the liveness checks.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
@@ -360,7 +360,7 @@ impl Broker {
     }
 }
 
-fn message_of(error: &RawValue) -> String {
+pub(super) fn message_of(error: &RawValue) -> String {
     #[derive(Deserialize)]
     struct Error {
         message: String,

@@ -6,8 +6,9 @@
 //! handles calls of clients; `replies` and `events` handle messages of the browser. `policy`
 //! decides which calls are denied, and `file_access` which files a client may name. `dialogs` and
 //! `downloads` resolve conflicts between clients that use the same page. `page_settings` and
-//! `grants` do so for what clients emulate. `failed_loads` reports pages that did not load, and
-//! `certificates` decides about their certificate errors.
+//! `grants` do so for what clients emulate, and `mobile` emulates a device for all of them.
+//! `failed_loads` reports pages that did not load, and `certificates` decides about their
+//! certificate errors.
 //!
 //! `docs/broker.md` contains the rules. Tests cite them by number.
 //!
@@ -35,6 +36,8 @@ mod grants;
 pub(crate) mod limits;
 mod main_load;
 mod members;
+pub(crate) mod mobile;
+mod mobile_actions;
 pub(crate) mod navigation_hint;
 mod page_settings;
 pub(crate) mod pending;
@@ -63,6 +66,7 @@ use self::downloads::Downloads;
 use self::file_access::FileAccess;
 use self::grants::Grants;
 use self::limits::{BrowserLimits, Oversized};
+use self::mobile::MobileDevice;
 use self::pending::Pending;
 use self::policy::TrackedEffect;
 use self::routes::Routes;
@@ -116,6 +120,8 @@ struct State {
     grants: Grants,
     oversized: Oversized,
     rejected_certificates: RejectedCertificates,
+    /// The device that the tabs of the default context emulate.
+    mobile: Option<Arc<MobileDevice>>,
     /// Tabs beyond the limit that are about to be closed. They are not counted anywhere else.
     excess: HashSet<String>,
     /// True once the browser is gone. Nothing is sent after that.

@@ -42,6 +42,7 @@ impl Broker {
                     drop(state);
                     if is_shared {
                         self.set_format_language(&session);
+                        self.emulate_mobile_on(&session);
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::grants::Grant;
-use super::page_settings::{EndedSettings, RestoreCommand};
+use super::page_settings::{EndedSettings, RestoreCommand, Setting};
 use super::{Broker, State};
 
 impl State {
@@ -16,6 +16,12 @@ impl State {
     ) -> Vec<RestoreCommand> {
         let grants = self.grants.left_by(has_left);
         let mut restored = self.routes.restore_after(ended);
+        for (target, had_viewport) in ended {
+            restored.extend(self.restore_mobile(target, Setting::Touch));
+            if *had_viewport {
+                restored.extend(self.restore_mobile(target, Setting::Viewport));
+            }
+        }
         restored.extend(grants.into_iter().map(|grant| RestoreCommand {
             on: grant.on,
             method: Cow::Owned(grant.method),

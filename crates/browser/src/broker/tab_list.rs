@@ -78,6 +78,14 @@ impl TabList {
             .as_deref()
     }
 
+    /// Returns the broker's sessions on the tabs of the default context.
+    pub(crate) fn shared_sessions(&self) -> Vec<String> {
+        let tabs = self.by_recency.iter();
+        tabs.filter(|tab| tab.context == self.default_context)
+            .filter_map(|tab| tab.session.clone())
+            .collect()
+    }
+
     /// Returns the browser context of a tab.
     pub(crate) fn context_of(&self, target: &str) -> Option<&str> {
         self.by_recency

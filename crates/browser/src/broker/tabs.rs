@@ -71,8 +71,8 @@ impl Broker {
     }
 
     /// Attaches a session of the broker to a tab while it still responds, because a later session
-    /// does not reach a page whose script never ends. At most the language is set on the
-    /// session, so it costs nothing.
+    /// does not reach a page whose script never ends. At most the language and a mobile device are
+    /// set on the session, so it costs nothing.
     pub(super) fn attach_broker_session(&self, target: &str) {
         let params = serde_json::json!({ "targetId": target, "flatten": true }).to_string();
         // If the browser takes no more frames, it is about to end.

@@ -190,6 +190,11 @@ impl Browser {
         self.inner.broker.ignore_certificate_errors().await
     }
 
+    /// Emulates a mobile device in all tabs of the default context until the browser ends.
+    pub async fn emulate_mobile(&self) -> Result<(), BrowserError> {
+        self.inner.broker.emulate_mobile().await
+    }
+
     /// Returns the version information that the browser reports.
     pub async fn info(&self) -> Result<BrowserInfo, BrowserError> {
         self.inner.broker.info().await

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-use tokio::time::Instant;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::driver::PageDriver;
-use super::emulation::{MobileAgent, mobile_metrics};
 use super::error::PageError;
 use super::origin_headers::OriginHeaders;
 
@@ -22,20 +21,22 @@ impl PageDriver {
         if headers.is_empty() {
             return Ok(());
         }
-        self.emulation.headers = Some(OriginHeaders::new(url, headers));
-        self.apply_emulation(deadline).await
+        self.headers = Some(OriginHeaders::new(url, headers));
+        self.apply_headers(deadline).await
     }
 
-    /// Emulates a mobile device: viewport, touch and user agent.
+    /// Emulates a mobile device: viewport, touch and user agent. Unlike the headers, it lasts until
+    /// the session ends.
     pub async fn emulate_mobile(&mut self, deadline: Instant) -> Result<(), PageError> {
-        let info = self.session.browser_info().await?;
-        self.emulation.mobile = Some(MobileAgent::of(&info.user_agent));
-        self.apply_emulation(deadline).await
+        let emulating = timeout_at(deadline, self.session.emulate_mobile()).await;
+        emulating.map_err(|_| PageError::TimedOut)??;
+        self.is_mobile = true;
+        Ok(())
     }
 
-    /// Sets on the tab what the driver sets on every tab.
-    pub(super) async fn apply_emulation(&mut self, deadline: Instant) -> Result<(), PageError> {
-        if let Some(headers) = &self.emulation.headers {
+    /// Sets on the tab the headers that the driver sets on every tab.
+    pub(super) async fn apply_headers(&mut self, deadline: Instant) -> Result<(), PageError> {
+        if let Some(headers) = &self.headers {
             let patterns = headers.patterns();
             self.connection.page.set_headers(headers.clone());
             let _: Value = self
@@ -43,20 +44,6 @@ impl PageDriver {
                 .call("Fetch.enable", &patterns, deadline)
                 .await?;
         }
-        let Some(agent) = self.emulation.mobile.clone() else {
-            return Ok(());
-        };
-        let touch = json!({"enabled": true, "maxTouchPoints": 5});
-        let calls = [
-            ("Emulation.setDeviceMetricsOverride", mobile_metrics()),
-            ("Emulation.setTouchEmulationEnabled", touch),
-            ("Emulation.setUserAgentOverride", agent.params()),
-        ];
-        self.connection.call_all(&calls, deadline).await
-    }
-
-    /// Returns the params that set the viewport of the emulated device, if one is emulated.
-    pub(super) fn usual_metrics(&self) -> Option<Value> {
-        self.emulation.mobile.as_ref().map(|_| mobile_metrics())
+        Ok(())
     }
 }

@@ -8,8 +8,8 @@ use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
-use super::emulation::Emulation;
 use super::error::PageError;
+use super::origin_headers::OriginHeaders;
 use super::page_state::Document;
 use crate::sessions::Session;
 
@@ -27,7 +27,9 @@ const ATTACH_TIME: Duration = Duration::from_secs(10);
 pub(crate) struct PageDriver {
     pub(super) session: Arc<Session>,
     pub(super) connection: Connection,
-    pub(super) emulation: Emulation,
+    /// The headers of every tab that the driver attaches to.
+    pub(super) headers: Option<OriginHeaders>,
+    pub(super) is_mobile: bool,
     /// The last tab that the page has opened and that stayed empty.
     empty_tab: Option<String>,
 }
@@ -40,7 +42,8 @@ impl PageDriver {
         let mut driver = PageDriver {
             session: Arc::clone(session),
             connection,
-            emulation: Emulation::default(),
+            headers: None,
+            is_mobile: false,
             empty_tab: None,
         };
         driver.listen(Instant::now() + ATTACH_TIME).await?;
@@ -89,7 +92,7 @@ impl PageDriver {
         };
         self.connection = Self::connect(&self.session, current).await?;
         self.listen(deadline).await?;
-        self.apply_emulation(deadline).await
+        self.apply_headers(deadline).await
     }
 
     /// Makes the tab of the driver the current one. Another tab is current if the page has opened

@@ -6,18 +6,17 @@
 //! work as for every other client. It follows the current tab: before every step it looks for a tab
 //! that the page has opened. `connection` sends calls and reads events, `page_state` keeps what the
 //! events say about the page, and `load` waits for documents. `actions` performs actions with
-//! `elements`, `keyboard` and `picture`. `devices` sets `origin_headers` and
-//! the `emulation` of a mobile device, and `script` runs scripts. `driver` is the driver itself.
+//! `elements`, `keyboard` and `picture`. `devices` sets `origin_headers` and emulates a mobile
+//! device, and `script` runs scripts. `driver` is the driver itself.
 //!
 //! A driver reads the browser's events only during its methods. Its owner therefore drops it when
-//! nothing follows soon. Its effect on the tab, such as the emulated device, ends with it.
+//! nothing follows soon. Its effect on the tab ends with it, except for the emulated device.
 
 mod actions;
 mod connection;
 mod devices;
 mod driver;
 mod elements;
-mod emulation;
 mod error;
 mod keyboard;
 mod load;

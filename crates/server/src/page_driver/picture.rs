@@ -1,5 +1,6 @@
 //! Takes pictures of the page and prints it.
 
+use hearth_browser::MOBILE_SCALE;
 use hearth_contract::action::{Pdf, Screenshot};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -57,25 +58,16 @@ impl PageDriver {
             "width": viewport.width,
             "height": viewport.height,
             "deviceScaleFactor": 1,
-            "mobile": self.usual_metrics().is_some(),
+            "mobile": self.is_mobile,
         });
-        self.set_metrics(&metrics, deadline).await?;
-        let captured = self.capture(options, deadline).await;
-        let restored = if let Some(metrics) = self.usual_metrics() {
-            self.set_metrics(&metrics, deadline).await
-        } else {
-            let method = "Emulation.clearDeviceMetricsOverride";
-            let cleared = self.connection.call(method, &json!({}), deadline).await;
-            cleared.map(|_: Value| ())
-        };
-        let captured = captured?;
-        restored.map(|()| captured)
-    }
-
-    async fn set_metrics(&mut self, metrics: &Value, deadline: Instant) -> Result<(), PageError> {
         let method = "Emulation.setDeviceMetricsOverride";
-        let _: Value = self.connection.call(method, metrics, deadline).await?;
-        Ok(())
+        let _: Value = self.connection.call(method, &metrics, deadline).await?;
+        let captured = self.capture(options, deadline).await;
+        // The viewport of the emulated device returns then.
+        let method = "Emulation.clearDeviceMetricsOverride";
+        let cleared = self.connection.call(method, &json!({}), deadline).await;
+        let captured = captured?;
+        cleared.map(|_: Value| captured)
     }
 
     async fn capture(
@@ -112,9 +104,11 @@ impl PageDriver {
         let width = metrics.css_content_size.width.max(shown.client_width);
         let height = metrics.css_content_size.height.max(shown.client_height);
         // A phone has several pixels per CSS pixel.
-        let scale = self.usual_metrics().map_or(1.0, |metrics| {
-            metrics["deviceScaleFactor"].as_f64().unwrap_or(1.0)
-        });
+        let scale = if self.is_mobile {
+            f64::from(MOBILE_SCALE)
+        } else {
+            1.0
+        };
         let max_height = MAX_PIXELS / (width * scale * scale).max(1.0);
         let height = height.min(max_height).min(MAX_HEIGHT / scale).floor();
         Ok(json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1}))

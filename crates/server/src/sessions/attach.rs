@@ -50,6 +50,12 @@ impl Session {
         ignoring.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
     }
 
+    /// Emulates a mobile device in all tabs until the session ends.
+    pub async fn emulate_mobile(&self) -> Result<(), SessionError> {
+        let emulating = self.browser()?.emulate_mobile().await;
+        emulating.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+
     /// Returns the browser's version information.
     pub async fn browser_info(&self) -> Result<BrowserInfo, SessionError> {
         let identity = self.browser()?.info().await;

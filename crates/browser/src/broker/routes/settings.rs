@@ -120,6 +120,13 @@ impl Routes {
         }
     }
 
+    /// Returns true if a client has set this setting of a target.
+    pub(crate) fn has_setting(&self, target: &str, setting: Setting) -> bool {
+        self.sessions.values().any(|session| {
+            &*session.target == target && session.settings.order_of(setting).is_some()
+        })
+    }
+
     /// Returns the settings of all sessions on a target.
     fn settings_on(&mut self, target: &str) -> impl Iterator<Item = &mut PageSettings> {
         let sessions = self.sessions.values_mut();

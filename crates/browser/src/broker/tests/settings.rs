@@ -36,6 +36,7 @@ fn sends(
 const MEDIA: &str = "Emulation.setEmulatedMedia";
 const VIEWPORT: &str = "Emulation.setDeviceMetricsOverride";
 const TOUCH: &str = "Emulation.setTouchEmulationEnabled";
+const USER_AGENT: &str = "Emulation.setUserAgentOverride";
 const NETWORK: &str = "Network.emulateNetworkConditions";
 
 fn dark() -> Value {
@@ -149,6 +150,78 @@ async fn the_end_of_one_session_restores_what_others_have_set() {
     assert_eq!(two.message().await["method"], "Target.detachedFromTarget");
     let expected = (TOUCH.to_owned(), touch, "SA".to_owned());
     assert_eq!(described(&fixture.command()), expected);
+}
+
+/// Makes the browser of a fixture emulate a mobile device.
+async fn emulate_mobile(fixture: &mut BrokerFixture) {
+    let broker = Arc::clone(&fixture.broker);
+    let answering = async {
+        let version = fixture.command();
+        assert_eq!(version["method"], "Browser.getVersion");
+        let agent = "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/156.0.0.0 Safari/537.36";
+        fixture.browser_sends(
+            &json!({"id": version["id"], "result": {"product": "HeadlessChrome/156.0.0.0",
+            "protocolVersion": "1.3", "revision": "@1", "userAgent": agent, "jsVersion": "15"}}),
+        );
+        tokio::task::yield_now().await;
+        for method in [VIEWPORT, TOUCH, USER_AGENT] {
+            let call = fixture.command();
+            assert_eq!(
+                (&call["method"], &call["sessionId"]),
+                (&json!(method), &json!("own-T"))
+            );
+            fixture.browser_sends(&json!({"id": call["id"], "result": {}, "sessionId": "own-T"}));
+        }
+    };
+    // The first one sends its call before the second one reads.
+    let (emulated, ()) = tokio::join!(biased; broker.emulate_mobile(), answering);
+    emulated.expect("the browser has accepted it");
+}
+
+/// Rule E5.
+#[tokio::test]
+async fn a_mobile_device_returns_when_no_client_replaces_it() {
+    let (mut fixture, one, two) = two_on_a_page().await;
+    emulate_mobile(&mut fixture).await;
+    let on_own = |command: &Value| {
+        let (method, params, on) = described(command);
+        assert_eq!(on, "own-T");
+        (method, params)
+    };
+    // The values of a client count until it withdraws them or leaves.
+    let size = json!({"width": 500, "height": 400});
+    sends(&mut fixture, &one, "SA", VIEWPORT, &size);
+    let clear = "Emulation.clearDeviceMetricsOverride";
+    sends(&mut fixture, &one, "SA", clear, &json!({}));
+    assert_eq!(on_own(&fixture.command()), (clear.to_owned(), json!({})));
+    let (method, params) = on_own(&fixture.command());
+    assert_eq!((&*method, &params["mobile"]), (VIEWPORT, &json!(true)));
+    sends(&mut fixture, &one, "SA", VIEWPORT, &size);
+    drop(two);
+    assert_eq!(fixture.command()["method"], "Target.detachFromTarget");
+    let (method, params) = on_own(&fixture.command());
+    assert_eq!((&*method, &params["enabled"]), (TOUCH, &json!(true)));
+    // The other client's viewport stays.
+    fixture.pass(&one, "SA", "A.after", &json!({}));
+    drop(one);
+    assert_eq!(fixture.command()["method"], "Target.detachFromTarget");
+    assert_eq!(on_own(&fixture.command()).0, TOUCH);
+    assert_eq!(on_own(&fixture.command()).0, clear);
+    assert_eq!(on_own(&fixture.command()).0, VIEWPORT);
+}
+
+/// Rule E5.
+#[tokio::test]
+async fn new_tabs_of_the_default_context_emulate_the_mobile_device() {
+    let (mut fixture, one, _two) = two_on_a_page().await;
+    emulate_mobile(&mut fixture).await;
+    fixture.tab_opens("U", "default");
+    for method in [VIEWPORT, TOUCH, USER_AGENT] {
+        let (sent, _, on) = described(&fixture.command());
+        assert_eq!((&*sent, &*on), (method, "own-U"));
+    }
+    fixture.tab_opens("V", "C1");
+    fixture.pass(&one, "SA", "A.after", &json!({}));
 }
 
 /// Rule E3.
