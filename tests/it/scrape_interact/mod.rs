@@ -3,6 +3,7 @@
 mod adoption;
 mod limits;
 mod opening;
+mod page_state;
 mod requests;
 mod sessions;
 

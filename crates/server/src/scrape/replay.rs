@@ -99,8 +99,8 @@ async fn repeat(
             driver.perform(action, deadline).await?;
         }
     }
-    // The page may have opened a tab last.
-    driver.follow(deadline).await
+    // The page may have opened a tab last, which is not the current one if it is empty.
+    driver.show(deadline).await
 }
 
 /// Returns the time that a replay may take.
