@@ -385,8 +385,8 @@ impl ErrorBody {
     /// Reports that the path is one of Firecrawl's API, but not one that this server has.
     pub fn unknown_api_path() -> Self {
         Self::new(
-            "Not Found: Hearth provides /v2/interact and /v2/browser. For the other endpoints, run it beside a self-hosted \
-             Firecrawl. The file docs/deployment.md in Hearth's source describes how.",
+            "Not Found: Hearth provides /v2/scrape, /v2/interact, /v2/browser and /v2/concurrency-check. For the other \
+             endpoints, run it beside a self-hosted Firecrawl. The file docs/deployment.md in Hearth's source describes how.",
         )
     }
 
