@@ -243,15 +243,17 @@ impl ErrorBody {
         )
     }
 
-    /// Reports that a scrape took longer than its `timeout`, in milliseconds.
-    pub fn scrape_timeout(timeout_ms: u32) -> Self {
-        Self::with_code(
-            "SCRAPE_TIMEOUT",
-            format!(
-                "The page was not scraped within the timeout of {timeout_ms} ms. Increase timeout, or remove waits and \
-                 actions."
+    /// Reports that a scrape took longer than its `timeout`, in milliseconds. `action` is the
+    /// number of the action that had not ended, counted from 1.
+    pub fn scrape_timeout(timeout_ms: u32, action: Option<usize>) -> Self {
+        let passed = format!("The page was not scraped within the timeout of {timeout_ms} ms");
+        let error = match action {
+            None => format!("{passed}. Increase timeout, or remove waits and actions."),
+            Some(number) => format!(
+                "{passed}, because action {number} did not end. Check its selector if it has one, or increase timeout."
             ),
-        )
+        };
+        Self::with_code("SCRAPE_TIMEOUT", error)
     }
 
     /// Reports that the certificate of the site is not valid. `error` is Chromium's error.

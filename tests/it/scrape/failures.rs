@@ -66,8 +66,10 @@ async fn a_slow_page_is_a_timeout() {
     let options = json!({"timeout": 3000, "actions": [busy]});
     scenario.failure("/steps", &options, code).await;
     let missing = json!({"type": "wait", "selector": "#missing"});
-    let options = json!({"timeout": 3000, "actions": [missing]});
-    scenario.failure("/steps", &options, code).await;
+    let scroll = json!({"type": "scroll"});
+    let options = json!({"timeout": 3000, "actions": [scroll, missing]});
+    let error = scenario.failure("/steps", &options, code).await;
+    assert!(error.contains("action 2 did not end"), "{error}");
     scenario.server.stop().await;
 }
 

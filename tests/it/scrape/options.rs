@@ -59,6 +59,28 @@ async fn elements_are_included_and_excluded() {
 }
 
 #[tokio::test]
+async fn options_without_effect_are_named_in_a_warning() {
+    let scenario = Scenario::start().await;
+    let usual = scenario.scrape("/steps", &json!({})).await;
+    assert_eq!(usual.get("warning"), None);
+    let options = json!({
+        "includeTags": ["p", "p:nth("],
+        "excludeTags": ["!a"],
+        "location": {"country": "DE"},
+    });
+    let data = scenario.scrape("/steps", &options).await;
+    let warning = text(&data["warning"]);
+    for expected in [
+        "includeTags contains \"p:nth(\", which is not a CSS selector.",
+        "excludeTags contains \"!a\", which is not a CSS selector.",
+        "HEARTH_EGRESS_PROXIES",
+    ] {
+        assert!(warning.contains(expected), "{warning}");
+    }
+    scenario.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_profile_is_loaded_and_not_saved() {
     let scenario = Scenario::start().await;
     let url = scenario.site.url("/title/profile");

@@ -391,7 +391,7 @@ impl From<ScrapeError> for ApiError {
 fn scrape_status(error: &ScrapeError) -> StatusCode {
     match error {
         ScrapeError::Unresolved(_) => StatusCode::OK,
-        ScrapeError::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+        ScrapeError::TimedOut { .. } => StatusCode::REQUEST_TIMEOUT,
         ScrapeError::Denied(_) => StatusCode::FORBIDDEN,
         ScrapeError::Certificate(_)
         | ScrapeError::UnsupportedFile(_)
@@ -404,7 +404,9 @@ fn scrape_status(error: &ScrapeError) -> StatusCode {
 fn scrape_body(error: &ScrapeError) -> ErrorBody {
     match error {
         ScrapeError::Unresolved(reason) => ErrorBody::scrape_unresolved(reason),
-        ScrapeError::TimedOut(timeout_ms) => ErrorBody::scrape_timeout(*timeout_ms),
+        ScrapeError::TimedOut { timeout_ms, action } => {
+            ErrorBody::scrape_timeout(*timeout_ms, *action)
+        }
         ScrapeError::Denied(reason) => ErrorBody::scrape_denied(reason),
         ScrapeError::Certificate(error) => ErrorBody::scrape_certificate(error),
         ScrapeError::UnsupportedFile(kind) => ErrorBody::scrape_unsupported_file(kind),

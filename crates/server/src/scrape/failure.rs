@@ -20,9 +20,12 @@ pub(crate) enum ScrapeError {
     /// No session could be created, or it cannot be used.
     #[error(transparent)]
     Session(SessionError),
-    /// The timeout passed. Holds it in milliseconds.
-    #[error("the timeout of {0} ms passed")]
-    TimedOut(u32),
+    /// The timeout passed, while this action ran, if any. Its number counts from 1.
+    #[error("the timeout of {timeout_ms} ms passed")]
+    TimedOut {
+        timeout_ms: u32,
+        action: Option<usize>,
+    },
     /// The name of the host does not exist.
     #[error("{0}")]
     Unresolved(String),
@@ -57,7 +60,10 @@ impl ScrapeError {
             };
         }
         match error {
-            PageError::TimedOut => ScrapeError::TimedOut(timeout_ms),
+            PageError::TimedOut => ScrapeError::TimedOut {
+                timeout_ms,
+                action: None,
+            },
             PageError::NotLoaded(error) => ScrapeError::not_loaded(error),
             PageError::Download => ScrapeError::UnsupportedFile("a download".to_owned()),
             PageError::Overloaded(full) => ScrapeError::Session(SessionError::Overloaded(full)),
@@ -75,6 +81,10 @@ impl ScrapeError {
     ) -> ScrapeError {
         match ScrapeError::of(error, session, timeout_ms) {
             ScrapeError::Site(reason) => ScrapeError::Action { number, reason },
+            ScrapeError::TimedOut { timeout_ms, .. } => ScrapeError::TimedOut {
+                timeout_ms,
+                action: Some(number),
+            },
             error => error,
         }
     }
@@ -106,7 +116,7 @@ impl ScrapeError {
         match self {
             ScrapeError::Session(error) if error.is_rejection() => ScrapeOutcome::Rejected,
             ScrapeError::Session(_) => ScrapeOutcome::Failed,
-            ScrapeError::TimedOut(_) => ScrapeOutcome::TimedOut,
+            ScrapeError::TimedOut { .. } => ScrapeOutcome::TimedOut,
             ScrapeError::Denied(_) => ScrapeOutcome::Denied,
             ScrapeError::Unresolved(_)
             | ScrapeError::Certificate(_)

@@ -92,7 +92,10 @@ impl Scrapes {
             .create_unlisted(Team::clone(&team), session_request(request));
         let session = timeout_at(deadline, creating)
             .await
-            .map_err(|_| ScrapeError::TimedOut(request.timeout_ms))?
+            .map_err(|_| ScrapeError::TimedOut {
+                timeout_ms: request.timeout_ms,
+                action: None,
+            })?
             .map_err(ScrapeError::Session)?;
         let session = OwnedSession::new(session, self.registry.tracker().clone());
         let failed = |error| ScrapeError::of(error, &session, request.timeout_ms);
@@ -199,6 +202,7 @@ impl<'a> Scrape<'a> {
             status => status,
         };
         self.add_metadata(&mut data, &document, (status, url), job);
+        self.add_warning(&mut data);
         Ok((data, status))
     }
 
@@ -224,6 +228,13 @@ impl<'a> Scrape<'a> {
         let picture = self.driver.screenshot(options, self.deadline).await?;
         self.reserved.grow(picture.len())?;
         Ok(picture)
+    }
+
+    /// Adds the problems of the session to those of the page.
+    fn add_warning(&self, data: &mut ScrapeData) {
+        let warnings = [data.warning.take(), self.driver.session().warning()];
+        let warnings: Vec<String> = warnings.into_iter().flatten().collect();
+        data.warning = (!warnings.is_empty()).then(|| warnings.join(" "));
     }
 
     fn add_metadata(
@@ -317,7 +328,7 @@ fn file_kind(document: &Document) -> Option<String> {
 
 /// Returns about the bytes that the text formats of a page take in memory.
 fn bytes_of(page: &ScrapeData) -> usize {
-    let texts = [&page.markdown, &page.html, &page.raw_html];
+    let texts = [&page.markdown, &page.html, &page.raw_html, &page.warning];
     let texts = texts.into_iter().flatten().map(String::len);
     let lists = [&page.links, &page.images].into_iter().flatten().flatten();
     let lists = lists.map(|text| text.len() + size_of::<String>());
