@@ -22,6 +22,7 @@ mod certificates;
 mod concurrency;
 mod cors;
 mod doctor;
+mod doctor_proxies;
 mod egress;
 mod environment;
 mod execution_bash;

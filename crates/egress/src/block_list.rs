@@ -75,7 +75,7 @@ const BUILT_IN: &[&str] = &[
 ];
 
 /// A list of hosts. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockList(Arc<HashSet<Box<str>>>);
 
 /// An error from parsing a file with hosts.

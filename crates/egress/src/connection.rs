@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     pub(crate) lookups: SharedLookups,
     pub(crate) totals: Arc<Totals>,
     pub(crate) denials: DenialCounters,
-    pub(crate) block_list: BlockList,
+    block_list: RwLock<BlockList>,
     pub(crate) max_connections: usize,
 }
 
@@ -53,7 +53,7 @@ impl Shared {
             lookups: SharedLookups::new(LookupLimits::STANDARD),
             totals: Arc::default(),
             denials: DenialCounters::new(),
-            block_list: BlockList::default(),
+            block_list: RwLock::default(),
             max_connections: MAX_CONNECTIONS,
         }
     }
@@ -61,6 +61,18 @@ impl Shared {
     fn policy(&self) -> Arc<Policy> {
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&policy)
+    }
+
+    /// Returns the list of blocked hosts.
+    pub(crate) fn block_list(&self) -> BlockList {
+        let list = self.block_list.read();
+        list.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the list of blocked hosts. Open connections continue.
+    pub(crate) fn set_block_list(&self, list: BlockList) {
+        let current = self.block_list.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = list;
     }
 
     /// Replaces the allow list of the policy. Open connections continue.
@@ -151,7 +163,7 @@ impl ProxyState {
     /// takes precedence.
     pub(crate) fn is_blocked(&self, target: &Authority) -> bool {
         self.rules.get().is_some_and(|rules| rules.blocks_ads)
-            && self.shared.block_list.contains(&target.host)
+            && self.shared.block_list().contains(&target.host)
             && !self.shared.policy().allow.names(target)
     }
 

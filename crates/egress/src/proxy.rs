@@ -81,12 +81,8 @@ impl Egress {
     /// Sets the hosts of advertisements, which sessions can block.
     #[must_use]
     pub fn with_block_list(self, list: BlockList) -> Egress {
-        let mut shared = self.0;
-        // Nothing shares it before the first session.
-        if let Some(shared) = Arc::get_mut(&mut shared) {
-            shared.block_list = list;
-        }
-        Egress(shared)
+        self.set_block_list(list);
+        self
     }
 
     /// Returns the bytes that all sessions have sent and received so far.
@@ -102,6 +98,14 @@ impl Egress {
     /// Replaces the allow list of all sessions. Open connections continue.
     pub fn set_allow_list(&self, allow: AllowList) {
         self.0.set_allow_list(allow);
+    }
+
+    /// Replaces the hosts of advertisements for all sessions. Returns true if the list is another
+    /// one than before. Open connections continue.
+    pub fn set_block_list(&self, list: BlockList) -> bool {
+        let is_changed = self.0.block_list() != list;
+        self.0.set_block_list(list);
+        is_changed
     }
 
     /// Adds a port of this server. Sessions cannot connect to it, whatever the policy allows.

@@ -74,7 +74,7 @@ async fn logged(server: &TestServer, event: &str, number: usize) {
 }
 
 /// Sends SIGHUP and waits until the log has one more line of an event.
-async fn hang_up(server: &TestServer, event: &str) {
+pub async fn hang_up(server: &TestServer, event: &str) {
     let before = count(server, event);
     server.signal(Signal::SIGHUP);
     logged(server, event, before + 1).await;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::hosts_file;
 use crate::egress::web::Web;
+use crate::reload::hang_up;
 
 const PAGE: &str = "http://page.example/";
 const BANNER: &str = "http://cdn.ads.example/banner.png";
@@ -122,6 +123,31 @@ async fn the_setting_decides_which_sessions_block() {
         assert_eq!(reached(&server.session_of(created)).await, asked, "{mode}");
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_reload_reads_the_file_again() {
+    let (web, hosts) = (Web::start().await, hosts_file("other.example\n"));
+    let file = hosts.path().join("hosts");
+    let server = builder(&web)
+        .setting("HEARTH_BLOCK_HOSTS_FILE", &file.to_string_lossy())
+        .start()
+        .await;
+    let session = server.session().await;
+    assert_eq!(reached(&session).await, ALL);
+    std::fs::write(&file, "0.0.0.0 ads.example\n").expect("written");
+    hang_up(&server, "blocked hosts changed").await;
+    assert_eq!(reached(&session).await, BLOCKED);
+    // A file that cannot be used changes nothing.
+    std::fs::write(&file, "||ads.example^\n").expect("written");
+    hang_up(&server, "reload failed: settings kept").await;
+    assert!(server.output().contains("line 1"), "{}", server.output());
+    assert_eq!(reached(&session).await, BLOCKED);
+    std::fs::write(&file, "").expect("written");
+    hang_up(&server, "blocked hosts changed").await;
+    assert_eq!(reached(&session).await, ALL);
+    hang_up(&server, "settings reloaded").await;
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -56,6 +56,11 @@ impl BlockMode {
 }
 
 impl BlockingSettings {
+    /// Returns the file with further hosts.
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.hosts_file.as_ref()
+    }
+
     /// Returns the hosts to block. Opens the file with `open`.
     pub fn read(&self, open: OpenFile<'_>) -> Result<BlockList, ConfigError> {
         let list = BlockList::built_in();

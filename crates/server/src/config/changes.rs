@@ -8,9 +8,9 @@ use super::text::default_in_words;
 /// The settings that apply to a running server when it reloads. `Config::adopt` takes them over,
 /// and `lifecycle/reload` applies them.
 ///
-/// The files that `HEARTH_API_KEYS_FILE`, `HEARTH_OPERATOR_KEY_FILE` and `HEARTH_CA_FILE` name are
-/// read again, but other paths need a restart: only the files that the server named before it gave
-/// up its privileges can be read later.
+/// The files that `HEARTH_API_KEYS_FILE`, `HEARTH_OPERATOR_KEY_FILE`, `HEARTH_CA_FILE` and
+/// `HEARTH_BLOCK_HOSTS_FILE` name are read again, but other paths need a restart: only the files
+/// that the server named before it gave up its privileges can be read later.
 const RELOADABLE: [&str; 17] = [
     "HEARTH_MAX_SESSIONS",
     "HEARTH_TEAM_MAX_SESSIONS",

@@ -23,6 +23,12 @@ pub(crate) enum ParseProxiesError {
 }
 
 impl CountryProxies {
+    /// Returns all countries with their proxies, in alphabetical order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Upstream)> {
+        let proxies = self.0.iter();
+        proxies.map(|(country, proxy)| (country.as_str(), proxy))
+    }
+
     /// Returns the proxy of a country.
     pub fn of(&self, country: &str) -> Option<&Upstream> {
         self.0.get(country)

@@ -1,4 +1,5 @@
-//! The files with settings and certificate authorities, which the running server reads again.
+//! The files with settings, certificate authorities and blocked hosts, which the running server
+//! reads again.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,7 +13,7 @@ use crate::config::Config;
 /// The maximum size of the file with settings. It can contain keys.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The files with settings, keys and authorities. Cheap to clone.
+/// The files with settings, keys, authorities and blocked hosts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct SettingFiles {
     paths: Vec<PathBuf>,
@@ -32,6 +33,7 @@ impl SettingFiles {
         let mut paths = config.key_files();
         paths.extend(config.env_file.clone());
         paths.extend(config.certificates.file().cloned());
+        paths.extend(config.blocking.file().cloned());
         SettingFiles {
             paths,
             spawner: None,

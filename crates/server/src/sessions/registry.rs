@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
-use hearth_egress::AllowList;
+use hearth_egress::{AllowList, BlockList};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -139,6 +139,12 @@ impl Registry {
             // Warm sessions were prepared with the earlier limits.
             self.replace_warm_sessions();
         }
+    }
+
+    /// Replaces the hosts that sessions can block. Returns true if the list is another one than
+    /// before.
+    pub fn set_block_list(&self, list: BlockList) -> bool {
+        self.spec.egress.set_block_list(list)
     }
 
     /// Returns the parent of all session directories.

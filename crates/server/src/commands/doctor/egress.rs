@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hearth_egress::{AllowList, Mode, Upstream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -10,6 +11,7 @@ use super::finding::Finding;
 use super::subject::Subject;
 
 const CHECK: &str = "egress";
+const COUNTRIES: &str = "country proxies";
 
 /// The time limit for a connection to the upstream proxy.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,11 +19,7 @@ const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 /// Checks the settings, and connects to the upstream proxy that they name. Returns `None` if one of
 /// them is invalid, which the check of the settings reports.
 pub(super) async fn egress(subject: &Subject) -> Option<Finding> {
-    if subject
-        .errors
-        .iter()
-        .any(|error| error.variable.starts_with("HEARTH_EGRESS"))
-    {
+    if has_errors(subject) {
         return None;
     }
     let policy = subject.config.egress_policy();
@@ -36,6 +34,53 @@ pub(super) async fn egress(subject: &Subject) -> Option<Finding> {
         policy.allow_metadata,
         connected,
     ))
+}
+
+/// Connects to the proxies of countries. Returns `None` if there are none, or if a setting is
+/// invalid.
+pub(super) async fn country_proxies(subject: &Subject) -> Option<Finding> {
+    let proxies = subject.config.egress.country_proxies();
+    if has_errors(subject) || subject.config.egress_policy().mode == Mode::Off {
+        return None;
+    }
+    let connecting = proxies.iter().map(async |(country, proxy)| {
+        let (address, answer) = connect(proxy).await;
+        (country.to_owned(), address, answer)
+    });
+    let connected = join_all(connecting).await;
+    (!connected.is_empty()).then(|| evaluate_country_proxies(&connected))
+}
+
+fn has_errors(subject: &Subject) -> bool {
+    let mut errors = subject.errors.iter();
+    errors.any(|error| error.variable.starts_with("HEARTH_EGRESS"))
+}
+
+/// Evaluates the connections to proxies, each with its country and its address.
+fn evaluate_country_proxies(connected: &[(String, String, Result<(), String>)]) -> Finding {
+    let failed: Vec<String> = connected
+        .iter()
+        .filter_map(|(country, address, answer)| {
+            let error = answer.as_ref().err()?;
+            Some(format!("that of {country} at {address}: {error}"))
+        })
+        .collect();
+    if failed.is_empty() {
+        let countries: Vec<&str> = connected.iter().map(|(country, ..)| &**country).collect();
+        let countries = countries.join(", ");
+        return Finding::ok(
+            COUNTRIES,
+            format!("the proxies of these countries accept connections: {countries}"),
+        );
+    }
+    let failed = failed.join("; ");
+    Finding::failure(
+        COUNTRIES,
+        format!("cannot connect to all proxies: {failed}"),
+    )
+    .fixed_by(
+        "set: HEARTH_EGRESS_PROXIES to reachable proxies, or remove the entries of the others",
+    )
 }
 
 /// Connects to the upstream proxy. Returns its address and the outcome.
@@ -157,6 +202,26 @@ mod tests {
         assert_eq!(finding.severity, Severity::Ok);
         let finding = evaluate_egress(Mode::Open, true, &list, true, None);
         assert_eq!(finding.severity, Severity::Note);
+    }
+
+    #[test]
+    fn every_unreachable_proxy_of_a_country_is_named() {
+        let proxy = |country: &str, answer: Result<(), &str>| {
+            let address = format!("{country}.example:80");
+            (country.to_owned(), address, answer.map_err(str::to_owned))
+        };
+        let fine = evaluate_country_proxies(&[proxy("de", Ok(())), proxy("gb", Ok(()))]);
+        assert_eq!(fine.severity, Severity::Ok);
+        assert!(fine.text.ends_with(": de, gb"), "{}", fine.text);
+        let all = [
+            proxy("de", Err("refused")),
+            proxy("fr", Ok(())),
+            proxy("gb", Err("silent")),
+        ];
+        let failed = evaluate_country_proxies(&all);
+        assert_eq!(failed.severity, Severity::Failure);
+        let expected = "that of de at de.example:80: refused; that of gb at gb.example:80: silent";
+        assert!(failed.text.ends_with(expected), "{}", failed.text);
     }
 
     #[test]

@@ -190,6 +190,9 @@ async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Docto
     if let Some(finding) = egress::egress(subject).await {
         report.add(finding);
     }
+    if let Some(finding) = egress::country_proxies(subject).await {
+        report.add(finding);
+    }
     if let Some(finding) = firecrawl::firecrawl(subject).await {
         report.add(finding);
     }

@@ -1,6 +1,7 @@
 //! The settings that `hearth doctor` checks.
 
 use std::fs;
+use std::path::Path;
 
 use crate::config::{Config, ConfigError, IsolationLevel, read_env_file, unused_in_file};
 
@@ -28,6 +29,9 @@ impl Subject {
         more.extend(config.isolation.uids().err());
         let firecrawl = config.firecrawl.read(&|path| fs::File::open(path));
         more.extend(firecrawl.err());
+        let open = |path: &Path| fs::File::open(path);
+        more.extend(config.blocking.read(&open).err());
+        more.extend(config.certificates.read(&open).err());
         errors.extend(more);
         let path = config.env_file.as_ref();
         // Parsing has reported a file that cannot be read.

@@ -2,8 +2,8 @@
 //!
 //! A reload changes everything or nothing: if one setting is invalid, all keep their values. The
 //! settings come from the files that `HEARTH_ENV_FILE`, `HEARTH_API_KEYS_FILE`,
-//! `HEARTH_OPERATOR_KEY_FILE` and `HEARTH_CA_FILE` name, because nobody can change the environment
-//! of a process.
+//! `HEARTH_OPERATOR_KEY_FILE`, `HEARTH_CA_FILE` and `HEARTH_BLOCK_HOSTS_FILE` name, because nobody
+//! can change the environment of a process.
 
 mod request;
 
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use hearth_egress::BlockList;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,7 @@ struct Settings {
     config: Config,
     keys: ApiKeys,
     authorities: Option<CertificateAuthorities>,
+    block_list: BlockList,
     changes: Vec<Change>,
     unused: Unused,
 }
@@ -172,6 +174,7 @@ impl Reloader {
             config,
             keys,
             authorities,
+            block_list,
             changes,
             unused,
         } = settings;
@@ -188,6 +191,7 @@ impl Reloader {
         let mut lines: Vec<String> = changes.iter().map(log_change).collect();
         lines.extend(self.apply_keys(keys)?);
         lines.extend(trusted);
+        lines.extend(self.apply_block_list(block_list));
         lines.extend(log_unused(&unused));
         tracing::info!("settings reloaded");
         if lines.is_empty() {
@@ -230,6 +234,16 @@ impl Reloader {
         Ok(Some("certificate authorities changed".to_owned()))
     }
 
+    /// Replaces the hosts that sessions can block. Returns the change as a line, if there is one.
+    fn apply_block_list(&self, list: BlockList) -> Option<String> {
+        let hosts = list.len();
+        let is_changed = self.state.registry().set_block_list(list);
+        is_changed.then(|| {
+            tracing::info!(hosts, "blocked hosts changed");
+            format!("blocked hosts changed: {hosts} in the list")
+        })
+    }
+
     /// Returns an error if the keys would turn authentication on or off. A file that lost its keys
     /// by mistake must not let everybody in.
     fn check_keys(&self, keys: &ApiKeys) -> Result<(), ConfigError> {
@@ -252,6 +266,7 @@ fn read_settings(current: &Config, files: &SettingFiles) -> anyhow::Result<Setti
     Ok(Settings {
         keys: read_keys(&config, files)?,
         authorities: config.certificates.read(&|path| files.open(path))?,
+        block_list: config.blocking.read(&|path| files.open(path))?,
         changes: changes(current, &next),
         unused: file.as_ref().map(unused_in_file).unwrap_or_default(),
         config,
