@@ -1,12 +1,11 @@
 //! The actions of a scrape: steps that are performed in the page before it is read.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::body::{Field, Fields};
 use crate::field::{IssueCollector, type_name};
 use crate::issue::{Issue, Path};
-use crate::scrape_fields::{ACTION, MAX_ACTIONS};
+use crate::scrape_fields::MAX_ACTIONS;
 
 /// The maximum time that `waitFor` and all waits of actions take together, in milliseconds. A wait
 /// for an element counts as one second.
@@ -168,11 +167,14 @@ impl Action {
 
     /// Returns the valid actions of a request that another server has accepted. Leaves out those
     /// that are unknown or malformed.
-    pub fn clean(value: &Value) -> Vec<Self> {
-        let elements = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    pub(crate) fn clean(value: Option<&Field>) -> Vec<Self> {
+        let elements = match value {
+            Some(Field::Array(elements)) => elements.as_slice(),
+            _ => &[],
+        };
         let known = elements
             .iter()
-            .filter_map(|element| Self::parse(&ACTION.of(element)).ok());
+            .filter_map(|element| Self::parse(element).ok());
         known
             .filter(|action| action.wait_ms() <= MAX_WAIT_MS)
             .take(MAX_ACTIONS)

@@ -77,6 +77,13 @@ fn zero_data_retention_excludes_a_profile() {
     );
 }
 
+/// Returns the actions of a request that another server has accepted.
+fn cleaned(actions: &Value) -> Vec<Action> {
+    let request = json!({"url": "https://a.example/", "actions": actions});
+    let context = ScrapeContext::from_accepted(&Body::from(&request));
+    context.unwrap().actions
+}
+
 #[test]
 fn actions_of_another_server_are_cleaned() {
     let actions = json!([
@@ -92,7 +99,7 @@ fn actions_of_another_server_are_cleaned() {
         null,
     ]);
     assert_eq!(
-        Action::clean(&actions),
+        cleaned(&actions),
         [
             Action::Wait { milliseconds: 10 },
             Action::WaitFor {
@@ -104,7 +111,7 @@ fn actions_of_another_server_are_cleaned() {
             },
         ]
     );
-    assert_eq!(Action::clean(&json!({"type": "scroll"})), []);
+    assert_eq!(cleaned(&json!({"type": "scroll"})), []);
 }
 
 #[test]
@@ -119,7 +126,7 @@ fn a_context_leaves_out_what_is_malformed() {
         "location": {"country": "DE", "languages": ["de"]},
         "blockAds": false,
     });
-    let context = ScrapeContext::from_request_json(&request).unwrap();
+    let context = ScrapeContext::from_accepted(&Body::from(&request)).unwrap();
     assert_eq!((context.wait_for_ms, context.actions.len()), (0, 1));
     assert_eq!(
         (context.mobile, context.block_ads, context.profile.is_none()),
@@ -134,7 +141,7 @@ fn a_context_leaves_out_what_is_malformed() {
         json!([]),
     ] {
         assert_eq!(
-            ScrapeContext::from_request_json(&unusable),
+            ScrapeContext::from_accepted(&Body::from(&unusable)),
             None,
             "{unusable}"
         );

@@ -187,6 +187,39 @@ async fn interact(api: &Api, id: &str, body: &Value) -> (u16, Value) {
 }
 
 #[tokio::test]
+async fn a_page_is_learned_from_every_body_that_firecrawl_accepts() {
+    let (firecrawl, site) = tokio::join!(Firecrawl::start(), Site::start());
+    let server = TestServer::builder()
+        .setting("HEARTH_FIRECRAWL_URL", &firecrawl.url())
+        .start()
+        .await;
+    let deep = ["[".repeat(1000), "]".repeat(1000)].concat();
+    let url = site.url("/title/no-id");
+    let bodies = [
+        format!(r#"{{"x":{deep},"url":"{url}"}}"#),
+        format!(r#"{{"url":"{url}","location":{{"x":{deep}}},"formats":["markdown",{deep}]}}"#),
+        format!(r#"{{"url":"{url}","x":"\ud83d","y":1e999}}"#),
+    ];
+    for body in bodies {
+        let request = server.request_outside(Method::POST, "/v2/scrape");
+        let request = request.header("content-type", "application/json");
+        let response = request.body(body.clone()).send().await.expect("an answer");
+        assert_eq!(response.status(), 200, "{body}");
+        let answer: Value = response.json().await.expect("JSON");
+        let id = answer["data"]["metadata"]["scrapeId"].as_str();
+        let id = id.expect("an id");
+        let code = json!({"code": "await page.title()"});
+        let (status, answer) = interact(&server, id, &code).await;
+        assert_eq!(
+            (status, &answer["result"]),
+            (200, &json!("no-id")),
+            "{answer}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_interacts_with_a_page_that_firecrawl_has_scraped() {
     let (firecrawl, site) = tokio::join!(Firecrawl::start(), Site::start());
     let server = TestServer::builder()

@@ -14,6 +14,7 @@
 //! | `GET /v2/status/N` | status N with an error |
 //! | a WebSocket to `/v2/crawl/…` | every message is sent back |
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, UPGRA
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -308,8 +310,11 @@ fn broken(shared: &Arc<Shared>) -> Response<Body> {
 /// `scrapeId`), `medium` and `large` (20 and 33 MiB, without `scrapeId`), `fails`.
 async fn scrape(request: Request<Incoming>) -> Response<Body> {
     let body = request.into_body().collect().await.expect("a body");
-    let body: Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
-    if body["actions"].is_array() {
+    // Express accepts members that are nested deeper than a `Value` may be.
+    let body: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_slice(&body.to_bytes()).expect("JSON");
+    let actions = body.get("actions").map(|actions| actions.get());
+    if actions.is_some_and(|actions| actions.starts_with('[')) {
         let error = json!({
             "success": false,
             "code": "SCRAPE_ACTIONS_NOT_SUPPORTED",
@@ -317,7 +322,8 @@ async fn scrape(request: Request<Incoming>) -> Response<Body> {
         });
         return json_response(StatusCode::BAD_REQUEST, &error);
     }
-    let url = body["url"].as_str().unwrap_or_default();
+    let url = body.get("url").map_or("\"\"", |url| url.get());
+    let url: String = serde_json::from_str(url).expect("a text");
     let mut metadata = json!({"title": "Plain", "sourceURL": url, "statusCode": 200});
     match url.rsplit('/').next().unwrap_or_default() {
         "plain" => metadata["scrapeId"] = SCRAPE_ID.into(),

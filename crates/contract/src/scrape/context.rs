@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::action::Action;
 use crate::body::{Body, Field};
@@ -65,17 +64,19 @@ impl ScrapeContext {
 
     /// Returns the context of a request that another server has accepted, or `None` if it has no
     /// usable address. Other fields that are malformed are left out.
-    pub fn from_request_json(request: &Value) -> Option<Self> {
-        let body = Body::from(request);
-        let Field::Object(fields) = body.root() else {
+    pub fn from_accepted(request: &Body) -> Option<Self> {
+        let Field::Object(fields) = request.root() else {
             return None;
         };
         let flag = |name: &'static str, default| match fields.get(name) {
             Some(Field::Bool(given)) => *given,
             _ => default,
         };
-        let country = match request.pointer("/location/country") {
-            Some(Value::String(country)) => Location::country(country),
+        let country = match fields.get("location") {
+            Some(Field::Object(location)) => match location.get("country") {
+                Some(Field::String(country)) => Location::country(country),
+                _ => None,
+            },
             _ => None,
         };
         Some(Self {
@@ -84,10 +85,7 @@ impl ScrapeContext {
                 issues.integer(&["waitFor"], fields.get("waitFor"), 0..=MAX_WAIT_FOR_MS, 0)
             })
             .unwrap_or_default(),
-            actions: request
-                .get("actions")
-                .map(Action::clean)
-                .unwrap_or_default(),
+            actions: Action::clean(fields.get("actions")),
             headers: lenient(|issues| headers(issues, fields.get("headers")))
                 .unwrap_or_default()
                 .into_iter()
@@ -95,9 +93,9 @@ impl ScrapeContext {
                 .collect(),
             mobile: flag("mobile", false),
             profile: lenient(|issues| Profile::parse(issues, fields.get("profile"))).flatten(),
-            block_ads: request["blockAds"] != Value::Bool(false),
+            block_ads: flag("blockAds", true),
             country,
-            zero_data_retention: request["zeroDataRetention"] == Value::Bool(true),
+            zero_data_retention: flag("zeroDataRetention", false),
             skip_tls_verification: flag("skipTlsVerification", false),
         })
     }

@@ -85,8 +85,11 @@ async fn forward(
         team,
         mut parts,
         bytes,
-        ..
+        body,
     } = request;
+    let is_small = bytes.len() <= MAX_REMEMBERED_BYTES;
+    let context = is_small.then(|| ScrapeContext::from_accepted(&body));
+    drop(body);
     readdress(&mut parts, firecrawl.connector().server());
     parts.headers.remove(TRANSFER_ENCODING);
     parts
@@ -96,7 +99,7 @@ async fn forward(
     parts
         .headers
         .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let request = Request::from_parts(parts, Body::from(bytes.clone()));
+    let request = Request::from_parts(parts, Body::from(bytes));
     let response = send(state, firecrawl, &team, request).await?;
     if !is_readable(response.status(), response.headers()) {
         return Ok(answer(response));
@@ -119,7 +122,10 @@ async fn forward(
             let (before, after) = (first.slice(..range.start), first.slice(range.end..));
             pieces = vec![before, text.into(), after];
         }
-        remember(state, &team, id, &bytes).await;
+        // The team can then interact with the page.
+        if let Some(context) = context.flatten() {
+            state.scrapes().remember(id, &team, &context).await;
+        }
     }
     let body = Kept::new(pieces, None, reserved);
     Ok(Response::from_parts(parts, Body::new(body)))
@@ -172,16 +178,4 @@ async fn search(
     searching
         .await
         .map_err(|error| ApiError::Internal(error.to_string()))
-}
-
-/// Remembers the page of a scrape, so that its team can interact with it.
-async fn remember(state: &AppState, team: &Team, id: Uuid, request: &[u8]) {
-    if request.len() > MAX_REMEMBERED_BYTES {
-        return;
-    }
-    let request = serde_json::from_slice(request).ok();
-    let context = request.as_ref().and_then(ScrapeContext::from_request_json);
-    if let Some(context) = context {
-        state.scrapes().remember(id, team, &context).await;
-    }
 }
