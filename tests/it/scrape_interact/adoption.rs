@@ -135,6 +135,19 @@ async fn an_earlier_server_does_not_matter() {
 }
 
 #[tokio::test]
+async fn the_browser_of_a_scrape_ends_when_another_session_replaces_it() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session().await;
+    let scraped = scrape(&server, &site, json!({})).await;
+    assert_eq!(kept(&server).await, "1");
+    let code = json!({"code": "page.url()", "existingSessionId": session.id()});
+    let reply = interact(&server, &scraped.job, &code).await.json();
+    assert_eq!(reply["sessionId"], session.id());
+    assert_eq!(kept(&server).await, "0");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_kept_browser_makes_room_for_a_session() {
     let builder = TestServer::builder().setting("HEARTH_MAX_SESSIONS", "1");
     let (server, site) = (builder.start().await, Site::start().await);

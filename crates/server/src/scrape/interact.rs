@@ -173,6 +173,7 @@ impl Scrapes {
         }
         if let Some(session) = &wanted.existing {
             self.bind(&wanted, session).await?;
+            self.kept.end(wanted.job_id);
             return Ok(Arc::clone(session));
         }
         let is_fit =

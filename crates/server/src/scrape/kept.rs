@@ -72,6 +72,13 @@ impl Kept {
         }
     }
 
+    /// Ends the session of a scrape that uses another one.
+    pub(super) fn end(&self, job_id: Uuid) {
+        if let Some(session) = self.get(job_id) {
+            self.registry.end_kept(&session);
+        }
+    }
+
     fn get(&self, job_id: Uuid) -> Option<Arc<Session>> {
         self.lock().get(&job_id).cloned()
     }
