@@ -1,6 +1,6 @@
 // Addresses in a page. Runs in the page, in an isolated world, after dom.js as `dom`.
 //
-// Its value is a function that takes a base address and returns `{ absolute, image }`.
+// Its value is a function that takes a base address and returns `{ absolute, image, set }`.
 (() => (base) => {
     /** Attributes in which scripts that load images late keep the address, most common first. */
     const LATE_SOURCES = ['data-src', 'data-lazy-src', 'data-original', 'data-lazy', 'data-url'];
@@ -43,6 +43,13 @@
 
     const isPlaceholder = (address) => !address || /^(?:data:|about:|blob:)/i.test(address.trim());
 
+    /** Returns a `srcset` with absolute addresses. */
+    const set = (text) =>
+        text.replace(
+            /([^\s,]\S*[^\s,]|[^\s,])([^,]*)/g,
+            (_, address, size) => (isPlaceholder(address) ? address : absolute(address)) + size,
+        );
+
     /** Returns the best address of an image's picture element. */
     const pictureSource = (image) => {
         const picture = dom.parentElement(image);
@@ -78,5 +85,5 @@
         return source && absolute(source);
     };
 
-    return { absolute, image };
+    return { absolute, image, set };
 })()

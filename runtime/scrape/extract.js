@@ -60,6 +60,14 @@
     };
 
     const isWanted = (format) => options.formats.includes(format);
+
+    // A script can remove everything.
+    if (!page.documentElement) {
+        const nothing = { markdown: '', html: '', rawHtml: '', links: [], images: [] };
+        const wanted = Object.entries(nothing).filter(([format]) => isWanted(format));
+        return { ...Object.fromEntries(wanted), metadata: {} };
+    }
+
     const addresses = addressesOf(baseOf());
     const content = selectContent(options);
 

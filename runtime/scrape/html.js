@@ -29,6 +29,8 @@
             if (isImage && name === 'src') {
                 written = image;
                 hasSource = true;
+            } else if (name === 'srcset') {
+                written = addresses.set(value);
             } else if (ADDRESSES.has(name) && value && !/^(?:#|data:|javascript:|blob:)/i.test(value.trim())) {
                 written = addresses.absolute(value);
             } else if (name === 'href' && value.startsWith('#') && localName(element) === 'a') {

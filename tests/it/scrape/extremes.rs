@@ -47,6 +47,20 @@ async fn elements_that_a_script_nests_deep_keep_their_text() {
 }
 
 #[tokio::test]
+async fn a_page_without_elements_is_empty() {
+    let scenario = Scenario::start().await;
+    let mut options = after("document.documentElement.remove()");
+    options["formats"] = json!(["markdown", "html", "rawHtml", "links", "images"]);
+    let data = scenario.scrape("/title/nothing", &options).await;
+    for format in ["markdown", "html", "rawHtml"] {
+        assert_eq!(data[format], "", "{format}");
+    }
+    assert_eq!((&data["links"], &data["images"]), (&json!([]), &json!([])));
+    assert_eq!(data["metadata"]["statusCode"], 200);
+    scenario.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_long_run_of_line_breaks_is_one_paragraph_break() {
     let scenario = Scenario::start().await;
     // Each comment separates two texts of white space.
