@@ -1,3 +1,5 @@
+//! Tests the metrics.
+
 use super::*;
 
 #[test]

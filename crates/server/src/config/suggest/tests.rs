@@ -1,3 +1,5 @@
+//! Tests the suggestions for misspelt settings.
+
 use super::super::describe::with_bounds;
 use super::*;
 
