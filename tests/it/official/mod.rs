@@ -29,7 +29,8 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use hearth_test_support::document::assert_section;
 use hearth_test_support::report::{Report, assert_all_good, table};
-use hearth_test_support::{ClientHome, Site, TestServer};
+use hearth_test_support::{ClientHome, Exchange, ServerBuilder, Site, TestServer};
+use reqwest::Method;
 use serde_json::json;
 use visit::Visit;
 
@@ -45,6 +46,23 @@ const OTHER_TEAM_KEY: &str = "other-key";
 
 impl Servers {
     async fn start() -> Self {
+        Self::start_with(|server| server).await
+    }
+
+    /// Starts servers in front of another one, which takes the place of a self-hosted Firecrawl.
+    /// Returns it too.
+    async fn start_in_front() -> (TestServer, Self) {
+        let firecrawl = TestServer::builder()
+            .setting("HEARTH_MAX_SESSIONS", "16")
+            .setting("HEARTH_SCRAPE_KEEP_SECONDS", "0");
+        let firecrawl = firecrawl.start().await;
+        let url = firecrawl.origin().to_owned();
+        let servers = Self::start_with(|server| server.setting("HEARTH_FIRECRAWL_URL", &url));
+        let servers = servers.await;
+        (firecrawl, servers)
+    }
+
+    async fn start_with(configure: impl Fn(ServerBuilder) -> ServerBuilder) -> Self {
         let keys: Vec<String> = Kind::ALL
             .iter()
             .map(|kind| format!("{0}:{0}-key", kind.name()))
@@ -55,6 +73,7 @@ impl Servers {
             .setting("HEARTH_MAX_OUTPUT_BYTES", "20000")
             .setting("HEARTH_MAX_SESSIONS", "16");
         let open = TestServer::builder().setting("HEARTH_MAX_SESSIONS", "16");
+        let (keyed, open) = (configure(keyed), configure(open));
         let (keyed, open) = tokio::join!(keyed.start(), open.start());
         Self { keyed, open }
     }
@@ -141,6 +160,22 @@ async fn every_official_client_scrapes_and_interacts_and_is_documented() {
     assert_section("docs/conformance.md", "official-scrape", &table(&reports));
 }
 
+/// The front answers scrapes with actions, profiles and pictures, and repeats the other ones for an
+/// interaction. Clients must not notice a difference.
+#[tokio::test]
+async fn every_official_client_scrapes_and_interacts_through_the_front() {
+    let (firecrawl, servers) = Servers::start_in_front().await;
+    let reports = scrape_with_every_client(&servers).await;
+    let metrics = firecrawl.request_outside(Method::GET, "/metrics");
+    let metrics = Exchange::of(metrics).await.text;
+    let unused = "hearth_scrape_seconds_count{outcome=\"succeeded\"} 0\n";
+    assert!(metrics.contains(&unused[..unused.len() - 2]), "{metrics}");
+    assert!(!metrics.contains(unused), "no scrape was passed on");
+    servers.stop().await;
+    firecrawl.stop().await;
+    assert_section("docs/conformance.md", "official-front", &table(&reports));
+}
+
 /// Runs all steps of a scrape with every client.
 async fn scrape_with_every_client(servers: &Servers) -> Vec<Report> {
     let (elsewhere, site) = tokio::join!(Elsewhere::listen(), Site::start());
@@ -187,6 +222,18 @@ async fn every_tool_of_a_model_works_and_is_documented() {
     assert_eq!(elsewhere.received(), Vec::<String>::new());
     servers.stop().await;
     assert_section("docs/conformance.md", "official-tools", &table(&reports));
+}
+
+#[tokio::test]
+async fn every_tool_of_a_model_works_through_the_front() {
+    let (elsewhere, site) = tokio::join!(Elsewhere::listen(), Site::start());
+    let (firecrawl, servers) = Servers::start_in_front().await;
+    let reports = [Kind::McpServer, Kind::AiSdk]
+        .map(|kind| scraped::agents::run_all(kind, &servers.keyed, &site, &elsewhere));
+    let reports = join_all(reports).await;
+    assert_all_good(&reports, &scraped::agents::STEPS);
+    servers.stop().await;
+    firecrawl.stop().await;
 }
 
 #[tokio::test]
