@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// The checks of a complete report.
-const CHECKS: [&str; 31] = [
+const CHECKS: [&str; 32] = [
     "system",
     "settings",
     "data directory",
@@ -40,6 +40,7 @@ const CHECKS: [&str; 31] = [
     "pins",
     "memory",
     "open files",
+    "warm sessions",
     "egress",
     "address",
 ];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hearth_test_support::process::Process;
-use hearth_test_support::{ServerBuilder, Session, TestServer, eventually};
+use hearth_test_support::{BrowserWrapper, ServerBuilder, Session, TestServer, eventually};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -185,6 +185,10 @@ fn is_node_kernel(process: &Process) -> bool {
     process.command.contains("kernel.mjs") && !process.is_shim()
 }
 
+fn is_renderer(process: &Process) -> bool {
+    process.command.contains("--type=renderer")
+}
+
 /// Describes everything that code can see of its session without a trace of its age.
 async fn portrait(session: &Session) -> Vec<Value> {
     let node = session
@@ -345,16 +349,23 @@ async fn a_broken_warm_session_is_replaced() {
             &Process::is_browser as &dyn Fn(&Process) -> bool,
         ),
         (Signal::SIGSTOP, &Process::is_browser),
+        (Signal::SIGSTOP, &is_renderer),
         (Signal::SIGKILL, &is_node_kernel),
     ] {
-        let mut broken = find(&server, is_broken);
-        broken.signal(signal);
+        let mut broken = server.processes();
+        broken.retain(is_broken);
+        assert!(!broken.is_empty(), "{signal}");
+        for process in &broken {
+            process.signal(signal);
+        }
         let session = server.session().await;
         assert_eq!(session.node("await page.title()").await.ok().result, "");
+        assert_eq!(count(&server, CLAIMED).await, 0.0, "{signal}");
         session.delete().await;
         until_warm(&server, 1).await;
+        broken.retain_mut(Process::refresh);
         assert!(
-            !broken.refresh(),
+            broken.is_empty(),
             "{signal}: the broken session is still there"
         );
     }
@@ -461,4 +472,20 @@ async fn a_server_stops_at_once_while_it_prepares_a_session() {
     // The next one is being prepared, or about to be.
     session.node("1").await.ok();
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_stops_at_once_although_a_browser_hangs() {
+    let mut server = builder(1).browser(BrowserWrapper::hanging()).start().await;
+    eventually(PREPARED, "the browser starts", async || {
+        let all = server.processes();
+        let is_started = all.iter().any(|process| process.command.contains("sleep"));
+        is_started.then_some(()).ok_or_else(|| server.output())
+    })
+    .await;
+    server.signal(Signal::SIGTERM);
+    server.ended_by_itself().await;
+    // It did not wait until the time limit of the launch.
+    let log = server.output();
+    assert!(!log.contains("warm session failed"), "{log}");
 }

@@ -17,11 +17,15 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, Pid, fork, getppid};
 use seccompiler::BpfProgram;
 
 /// Selects the signal of a descriptor with `O_ASYNC` (`asm-generic/fcntl.h`). `libc` lacks it.
 const F_SETSIG: libc::c_int = 10;
+
+/// Sets flags of a listener (`linux/seccomp.h`, Linux 6.6). `libc` lacks both constants.
+const SECCOMP_IOCTL_NOTIF_SET_FLAGS: libc::c_ulong = 0x4008_2104;
+const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: libc::c_ulong = 1;
 
 /// Closes every descriptor from `first` on. Descriptors without `O_CLOEXEC` that the server
 /// inherited would otherwise reach session code.
@@ -48,33 +52,33 @@ pub(crate) fn take_received_fd(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Prepares `command` to become a session leader with default signal handlers and the descriptors
-/// in `moves` (from, to), and to die with the shim.
-///
-/// The parent-death signal depends on the *thread* that forked (`prctl(2)`). The shim has one
-/// thread, so the signal cannot fire early. The source of a move must not be the target of another.
+/// Gives the forked child of a shim default signal handlers. Ignored signals stay ignored across
+/// exec, and a server that was started by nohup would pass them on. The child still blocks every
+/// signal.
+pub(crate) fn reset_signal_handlers() {
+    for signal in 1..=31 {
+        // SAFETY: the call takes plain integers. It fails for the two signals that have no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Prepares `command`, which the forked child of a shim will execute, to become a session leader
+/// that blocks no signal and has the descriptors in `moves` (from, to). The source of a move must
+/// not be the target of another.
 ///
 /// `enter_sandbox` runs last. It may allocate: the shim has one thread, so no other thread can hold
 /// a lock during the fork.
-pub(crate) fn prepare_child(
+pub(crate) fn prepare_exec(
     command: &mut Command,
     moves: Vec<(RawFd, RawFd)>,
     mut enter_sandbox: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
 ) {
     let enter = move || {
         // SAFETY: these are async-signal-safe system calls on plain integers. Every source
-        // descriptor is open, because the shim keeps its owner until after the spawn.
+        // descriptor is open, because the child keeps its owner until the exec.
         unsafe {
             if libc::setsid() == -1 {
                 return Err(io::Error::last_os_error());
-            }
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
-                return Err(io::Error::last_os_error());
-            }
-            // Ignored signals stay ignored across exec. A server that was started by nohup would
-            // pass them on.
-            for signal in 1..=31 {
-                libc::signal(signal, libc::SIG_DFL);
             }
             // The signal mask also stays across exec, and the shim blocks every signal.
             let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
@@ -94,32 +98,50 @@ pub(crate) fn prepare_child(
     unsafe { command.pre_exec(enter) };
 }
 
-/// Makes the kernel kill this process when its parent ends. Call this after changing the user id,
-/// which resets the setting.
-pub(crate) fn die_with_parent() -> io::Result<()> {
+/// Makes the kernel kill this process when `parent` ends. Fails if it has ended already. Call this
+/// again after changing the user id, which resets the setting.
+///
+/// The signal depends on the *thread* that forked (`prctl(2)`). The shim has one thread, so the
+/// signal cannot fire early.
+pub(crate) fn die_with_parent(parent: Pid) -> io::Result<()> {
     // SAFETY: the call takes plain integers.
     let outcome = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    if outcome == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
+    if outcome != 0 {
+        return Err(io::Error::last_os_error());
     }
+    if getppid() != parent {
+        return Err(Errno::ESRCH.into());
+    }
+    Ok(())
 }
 
-/// Makes the kernel send SIGCONT to this process whenever data arrives at `socket`, and when the
-/// other end closes (`O_ASYNC`, `fcntl(2)`). SIGCONT resumes a stopped process and discards a stop
-/// that is pending, even if it is blocked.
+/// The receivers of the signal of [`resume_on_input`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Resumed {
+    /// This process.
+    Process,
+    /// Every process of the group that this process leads.
+    Group,
+}
+
+/// Makes the kernel send SIGCONT to `resumed` whenever data arrives at `socket`, and when the other
+/// end closes (`O_ASYNC`, `fcntl(2)`). SIGCONT resumes a stopped process and discards a stop that
+/// is pending, even if it is blocked.
 ///
 /// The kernel sends no signal while a process waits in a read of the socket. Wait with `poll`
 /// before each read.
-pub(crate) fn resume_on_input(socket: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn resume_on_input(socket: BorrowedFd<'_>, resumed: Resumed) -> io::Result<()> {
     let fd = socket.as_raw_fd();
     // SAFETY: the calls take plain integers, and `socket` keeps the descriptor open.
     let outcomes = unsafe {
         let flags = libc::fcntl(fd, libc::F_GETFL);
+        let owner = match resumed {
+            Resumed::Process => libc::getpid(),
+            Resumed::Group => -libc::getpid(),
+        };
         [
             flags,
-            libc::fcntl(fd, libc::F_SETOWN, libc::getpid()),
+            libc::fcntl(fd, libc::F_SETOWN, owner),
             libc::fcntl(fd, F_SETSIG, libc::SIGCONT),
             libc::fcntl(fd, libc::F_SETFL, flags | libc::O_ASYNC),
         ]
@@ -202,6 +224,24 @@ pub(crate) fn install_notify_filter(filter: &BpfProgram) -> io::Result<OwnedFd> 
     match i32::try_from(fd) {
         Ok(fd) if fd >= 0 => take_received_fd(fd),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Makes the kernel run the handler of a notification on the processor of the calling process, which
+/// waits meanwhile, and the other way around. It would otherwise wake another processor for each.
+pub(crate) fn switch_to_handler(listener: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the call takes plain integers.
+    let outcome = unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+            SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP,
+        )
+    };
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// default session limit follows from it.
 pub(crate) const SESSION_BYTES: u64 = 512 << 20;
 
+/// The memory of a warm session with both kernels, in MiB.
+pub(crate) const WARM_SESSION_MB: u64 = 400;
+
 /// The estimated memory of the server and the system.
 const RESERVED_BYTES: u64 = 1 << 30;
 

@@ -27,6 +27,11 @@ impl BrowserWrapper {
         Self::create("156.0.0.0", "exit 3")
     }
 
+    /// Creates a browser that starts and never responds.
+    pub fn hanging() -> Self {
+        Self::create("156.0.0.0", "exec sleep 1000")
+    }
+
     fn create(version: &str, otherwise: &str) -> Self {
         let wrapper = Self {
             dir: new_data_dir(),

@@ -104,8 +104,13 @@ impl ServerBuilder {
     /// Replaces the browser with a program that only prints a version, so that every session fails.
     /// Tests that need only HTTP use it.
     #[must_use]
-    pub fn without_browser(mut self) -> Self {
-        let browser = BrowserWrapper::without_browser();
+    pub fn without_browser(self) -> Self {
+        self.browser(BrowserWrapper::without_browser())
+    }
+
+    /// Uses this executable as the browser.
+    #[must_use]
+    pub fn browser(mut self, browser: BrowserWrapper) -> Self {
         let path = browser.path();
         self.browser = Some(browser);
         self.setting("HEARTH_BROWSER", &path)

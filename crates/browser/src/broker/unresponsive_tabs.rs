@@ -42,6 +42,27 @@ impl Broker {
         while tabs.join_next().await.is_some() {}
     }
 
+    /// Returns true if there is a tab and every tab responds within `limit`.
+    pub(crate) async fn tabs_respond(self: &Arc<Self>, limit: Duration) -> bool {
+        let tabs = self.open_tabs();
+        let mut probes = JoinSet::new();
+        for tab in &tabs {
+            let Some(session) = self.broker_session_on(tab) else {
+                return false;
+            };
+            let broker = Arc::clone(self);
+            probes.spawn(async move {
+                let probe = EvaluateParams::new("1");
+                broker
+                    .call_within(limit, Some(&session), probe)
+                    .await
+                    .is_ok()
+            });
+        }
+        let responses = probes.join_all().await;
+        !responses.is_empty() && responses.into_iter().all(|responds| responds)
+    }
+
     async fn recover_tab(&self, tab: &str) -> Result<(), BrowserError> {
         let Some(session) = self.broker_session_on(tab) else {
             return Ok(());

@@ -139,6 +139,11 @@ impl Browser {
         self.inner.broker.recover_unresponsive_tabs().await;
     }
 
+    /// Returns true if there is a tab and every tab responds within `limit`.
+    pub async fn tabs_respond(&self, limit: Duration) -> bool {
+        self.inner.broker.tabs_respond(limit).await
+    }
+
     /// Returns the time of the last use of the browser by a CDP command or by manual input, to the
     /// millisecond. Returns the time of the launch if it was not used yet.
     pub fn last_command(&self) -> Instant {

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use ::landlock::{RulesetCreated, RulesetStatus};
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seccompiler::BpfProgram;
 
@@ -55,14 +56,12 @@ impl PreparedPolicy {
         })
     }
 
-    /// Enforces Landlock and seccomp on the calling process, which must have one thread and call
-    /// `exec` next. Returns the listener for notifications if the policy has a broker.
-    pub fn restrict_self(&mut self) -> io::Result<Option<OwnedFd>> {
-        let ruleset = self.ruleset.take().ok_or(Errno::EINVAL)?;
-        let status = ruleset.restrict_self().map_err(|_| Errno::EPERM)?;
-        if status.ruleset == RulesetStatus::NotEnforced {
-            return Err(Errno::ENOSYS.into());
-        }
+    /// Installs the seccomp filters in the calling process, which must have one thread. Returns the
+    /// listener for notifications if the policy has a broker. The filters allow everything that a
+    /// child does until its `exec`.
+    pub fn install_filters(&mut self) -> io::Result<Option<OwnedFd>> {
+        // Otherwise only root may install filters.
+        prctl::set_no_new_privs()?;
         let listener = self
             .notify
             .take()
@@ -72,6 +71,16 @@ impl PreparedPolicy {
             seccompiler::apply_filter(filter).map_err(|_| Errno::EPERM)?;
         }
         Ok(listener)
+    }
+
+    /// Enforces Landlock on the calling process, which must have one thread and call `exec` next.
+    pub fn restrict_files(&mut self) -> io::Result<()> {
+        let ruleset = self.ruleset.take().ok_or(Errno::EINVAL)?;
+        let status = ruleset.restrict_self().map_err(|_| Errno::EPERM)?;
+        if status.ruleset == RulesetStatus::NotEnforced {
+            return Err(Errno::ENOSYS.into());
+        }
+        Ok(())
     }
 
     /// Sets the resource limits except that of open files. Must run before the user ids change,

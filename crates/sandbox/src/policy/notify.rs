@@ -38,6 +38,8 @@ pub(crate) struct NotifyHandler {
 
 impl NotifyHandler {
     pub fn new(listener: OwnedFd, broker: &UnixSocketBroker) -> NotifyHandler {
+        // Fails before Linux 6.6. Notifications then only take longer.
+        let _ = sys::switch_to_handler(listener.as_fd());
         NotifyHandler {
             listener,
             broker: broker.clone(),

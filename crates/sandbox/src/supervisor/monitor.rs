@@ -26,7 +26,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::{ForkResult, Pid, getpid};
 
 use crate::policy::user::{Ids, UserIds, UserRole, drop_privileges, set_umask};
 use crate::supervisor::fd_passing::send_with_fds;
@@ -35,7 +35,7 @@ use crate::supervisor::shim_command::shim_command;
 use crate::supervisor::spawner::{
     CHOWN, OPEN, Request, SPAWN, Spawner, chown_dir, open_regular_file,
 };
-use crate::sys;
+use crate::sys::{self, Resumed};
 
 /// The server's own executable. The link works even after an upgrade has replaced the file.
 const EXECUTABLE: &str = "/proc/self/exe";
@@ -71,6 +71,7 @@ pub enum PrivilegedFork {
 /// started have ended.
 pub fn fork_privileged(ids: UserIds, files: Vec<PathBuf>) -> io::Result<PrivilegedFork> {
     let (ours, theirs) = monitor_socket()?;
+    let monitor = getpid();
     match sys::fork_process()? {
         ForkResult::Child => {
             drop(ours);
@@ -81,7 +82,7 @@ pub fn fork_privileged(ids: UserIds, files: Vec<PathBuf>) -> io::Result<Privileg
             drop_privileges(server, &ids.groups())?;
             // The server sets the modes of its files; it prepares some of them for sessions.
             set_umask(0o022);
-            sys::die_with_parent()?;
+            sys::die_with_parent(monitor)?;
             prctl::set_dumpable(false)?;
             Ok(PrivilegedFork::Server(Spawner::new(theirs, ids)))
         }
@@ -116,12 +117,13 @@ pub enum InitFork {
 /// after the server and everything that it started have ended.
 pub fn fork_init() -> io::Result<InitFork> {
     let (ours, theirs) = monitor_socket()?;
+    let monitor = getpid();
     match sys::fork_process()? {
         ForkResult::Child => {
             drop(ours);
             // Stays open until the server ends.
             std::mem::forget(theirs);
-            sys::die_with_parent()?;
+            sys::die_with_parent(monitor)?;
             Ok(InitFork::Server)
         }
         ForkResult::Parent { child } => {
@@ -141,7 +143,7 @@ pub fn fork_init() -> io::Result<InitFork> {
 /// Creates the sockets of the monitor, which calls this before the fork, and of the server.
 fn monitor_socket() -> io::Result<(UnixStream, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
-    sys::resume_on_input(ours.as_fd())?;
+    sys::resume_on_input(ours.as_fd(), Resumed::Process)?;
     Ok((ours, theirs))
 }
 

@@ -43,6 +43,9 @@ pub(crate) struct ExecEnvironment {
     pub policy: Option<SandboxPolicy>,
 }
 
+/// The initial capacity of the buffer for a message. Most messages fit.
+const MESSAGE_CAPACITY: usize = 16 * 1024;
+
 /// Reads the rest of a message, of which the length has arrived. The buffer grows with the message,
 /// and not to the announced length.
 pub(crate) fn read_message<M: DeserializeOwned>(
@@ -50,7 +53,8 @@ pub(crate) fn read_message<M: DeserializeOwned>(
     length: [u8; 4],
 ) -> io::Result<M> {
     let length = u32::from_ne_bytes(length);
-    let mut message = Vec::new();
+    // Without a capacity, the first reads would take 32 bytes each.
+    let mut message = Vec::with_capacity(MESSAGE_CAPACITY.min(length as usize));
     from.take(length.into()).read_to_end(&mut message)?;
     if message.len() < length as usize {
         return Err(io::ErrorKind::UnexpectedEof.into());

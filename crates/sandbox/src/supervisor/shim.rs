@@ -7,7 +7,9 @@
 //!
 //! A stopped shim resumes when the server sends a request or dies, because the kernel then sends
 //! SIGCONT for the control socket. This also discards a stop that is still pending. SIGCONT is the
-//! shim's parent-death signal, too. A shim that finds the control socket closed ends the tree.
+//! shim's parent-death signal, too. A shim that finds the control socket closed ends the tree. The
+//! [child](crate::supervisor::child) of a shim is in its process group until it becomes the
+//! program, so it resumes, too.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -26,15 +28,16 @@ use serde::de::DeserializeOwned;
 
 use crate::files::task::{FileTask, TaskReply};
 use crate::policy::notify::NotifyHandler;
+use crate::policy::sandbox_policy::UnixSockets;
 use crate::policy::user::{Ids, drop_privileges, set_umask};
-use crate::supervisor::child::{prepare_environment, start};
+use crate::supervisor::child::{Forked, Started, fork, prepare_environment};
 use crate::supervisor::fd_passing::receive_with_fds;
 use crate::supervisor::kill::{Reaped, kill_descendants, reap};
 use crate::supervisor::protocol::{
     Event, ExecEnvironment, ExecRequest, OWN_FDS_FROM, ShimCommand, read_message,
 };
 use crate::supervisor::shim_command::parse_ids;
-use crate::sys;
+use crate::sys::{self, Resumed};
 
 /// Interval between two rounds of killing a tree.
 const KILL_ROUND_INTERVAL: Duration = Duration::from_millis(20);
@@ -86,7 +89,7 @@ impl Shim {
     fn receive_command(ids: Option<Ids>) -> io::Result<(Shim, ShimCommand, Option<File>)> {
         sys::close_fds_from(3)?;
         let stdin = io::stdin();
-        sys::resume_on_input(stdin.as_fd())?;
+        sys::resume_on_input(stdin.as_fd(), Resumed::Group)?;
         reserve_program_fds()?;
         let all = SigSet::all();
         all.thread_block()?;
@@ -109,6 +112,11 @@ impl Shim {
         };
         let (command, mut files) = shim.receive()?;
         Ok((shim, command, files.pop().map(File::from)))
+    }
+
+    /// Waits until a message arrives, or until the server closes the socket.
+    fn wait_for_request(&self) {
+        PolledSocket(&self.control).wait_for_data();
     }
 
     /// Waits for a message. Fails if the server closes the socket.
@@ -140,39 +148,55 @@ impl Shim {
         0
     }
 
+    /// Returns the exit code of this process, which is either the shim or a child that could not
+    /// become the program.
     fn run(mut self, environment: &ExecEnvironment) -> i32 {
         let prepared = prepare_environment(environment);
-        // The server closed the socket: it does not need this shim, or it is gone.
-        let Ok((request, fds)) = self.receive::<ExecRequest>() else {
-            return 0;
-        };
-        let deadline = request
-            .deadline_ms
-            .map(|ms| Instant::now() + Duration::from_millis(ms));
-        let started =
-            prepared.and_then(|prepared| start(&request, fds, prepared, environment, self.ids));
-        let program = match started {
-            Ok((pid, handler)) => {
-                self.handler = handler;
-                pid
+        if self.ids.is_none() {
+            // Code of the same user could kill the child or stop it, so there is none before the
+            // request.
+            self.wait_for_request();
+        }
+        let started = match prepared.and_then(|prepared| fork(prepared, self.ids)) {
+            Ok(Forked::Child(child)) => {
+                if let Ok((request, fds)) = self.receive() {
+                    child.execute(&request, fds);
+                }
+                return 1;
             }
-            Err(error) => {
-                self.send(Event::NotStarted(error.raw_os_error().unwrap_or(0)));
-                return 0;
-            }
+            Ok(Forked::Shim(child)) => child.wait_until_started().transpose(),
+            // The response to the request, unless the server has closed the socket.
+            Err(error) => self.receive::<ExecRequest>().ok().map(|_| Err(error)),
         };
+        match started {
+            Some(Ok(started)) => self.supervise(started, environment),
+            Some(Err(error)) => self.send(Event::NotStarted(error.raw_os_error().unwrap_or(0))),
+            // The server does not need this shim, or it is gone.
+            None => {}
+        }
+        0
+    }
+
+    /// Supervises the program until its tree is gone.
+    fn supervise(&mut self, started: Started, environment: &ExecEnvironment) {
+        let Started {
+            pid: program,
+            listener,
+            deadline,
+        } = started;
+        let deadline = deadline.map(|deadline| Instant::now() + deadline);
+        self.handler = listener.and_then(|listener| notify_handler(environment, listener));
         self.send(Event::Started(program.as_raw()));
         drop_capabilities_except_kill();
-        self.supervise(program, deadline);
+        self.wait_for_end(program, deadline);
         self.kill_tree(program);
         // The exit of the last process in a mount namespace takes the kernel a millisecond or more.
         self.send(Event::AllEnded);
-        0
     }
 
     /// Waits until the tree must be killed: the program has ended, the server requests it or is
     /// gone, or the deadline has passed.
-    fn supervise(&mut self, program: Pid, deadline: Option<Instant>) {
+    fn wait_for_end(&mut self, program: Pid, deadline: Option<Instant>) {
         loop {
             let remaining =
                 deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -262,7 +286,7 @@ impl Shim {
     }
 
     fn send(&mut self, event: Event) {
-        // `supervise` detects that the server is gone.
+        // `wait_for_end` detects that the server is gone.
         let _ = self.control.write_all(&event.encode());
     }
 }
@@ -293,6 +317,14 @@ fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
             PollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         }
         None => PollTimeout::NONE,
+    }
+}
+
+/// Returns the handler of the program's notifications, if its policy has a broker.
+fn notify_handler(environment: &ExecEnvironment, listener: OwnedFd) -> Option<NotifyHandler> {
+    match &environment.policy.as_ref()?.unix_sockets {
+        UnixSockets::Brokered(broker) => Some(NotifyHandler::new(listener, broker)),
+        UnixSockets::Denied | UnixSockets::Allowed => None,
     }
 }
 

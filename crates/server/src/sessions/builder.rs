@@ -63,9 +63,19 @@ pub(super) struct BrowserStart {
 pub(super) enum Kernels<'a> {
     /// These load while the browser starts. The session does not wait for them.
     Loaded(&'a [Language]),
-    /// The session waits until these are connected and have prepared their first run. The wait
+    /// The session waits until these are connected and have prepared their first run. The creation
     /// ends with an error after `stop`.
     WarmedUp(&'a [Language], &'a CancellationToken),
+}
+
+impl Kernels<'_> {
+    /// Waits until the creation has to stop.
+    async fn stopped(self) {
+        match self {
+            Kernels::Loaded(_) => std::future::pending().await,
+            Kernels::WarmedUp(_, stop) => stop.cancelled().await,
+        }
+    }
 }
 
 /// The parts of a session that exist so far. The builder owns them until the session is complete,
@@ -207,18 +217,23 @@ impl SessionBuilder {
         self.create_sandbox(waits_for_user_ids).await?;
         self.plan_commands()?;
         let (Kernels::Loaded(languages) | Kernels::WarmedUp(languages, _)) = kernels;
-        let (launched, loaded) = tokio::join!(self.launch_browser(), self.load_kernels(languages));
+        let starting = async { tokio::join!(self.launch_browser(), self.load_kernels(languages)) };
+        let (launched, loaded) = tokio::select! {
+            started = starting => started,
+            // The programs that run by then end with the builder.
+            () = kernels.stopped() => return Err(SessionError::Stopping),
+        };
         let (browser, warning) = launched?;
         self.connect_programs(browser.clone());
         self.attach(&loaded, matches!(kernels, Kernels::WarmedUp(..)))?;
-        if let Kernels::WarmedUp(_, stop) = kernels {
+        if let Kernels::WarmedUp(..) = kernels {
             let warming_up = timeout(WARM_UP_TIMEOUT, wait_until_warm(&loaded, languages));
             tokio::select! {
                 warm = warming_up => warm.unwrap_or_else(|_| Err(not_warm("a")))?,
                 reason = browser.died() => {
                     return Err(not_prepared(format!("the browser died: {reason}")));
                 }
-                () = stop.cancelled() => return Err(SessionError::Stopping),
+                () = kernels.stopped() => return Err(SessionError::Stopping),
             }
         }
         Ok((self.finish(loaded)?, warning))

@@ -16,21 +16,18 @@ use super::resources::SessionResources;
 use super::session::CLEANUP_TIMEOUT;
 use super::spans::session_span;
 use super::warm_pool::WarmSession;
-use crate::capacity;
+use crate::capacity::{WARM_SESSION_MB, available_bytes};
 use crate::metrics::ColdReason;
 
 /// The interval at which the pool is checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time limit for the browser of a warm session to respond when a client gets it. It takes a
+/// The time limit for the page of a warm session to respond when a client gets it. It takes a
 /// millisecond.
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The time for which a busy server delays the preparation of a session.
 const MAX_DELAY: Duration = Duration::from_millis(500);
-
-/// Memory that a warm session takes, in MiB. It is prepared only if more is left.
-const SESSION_MB: u64 = 256;
 
 impl Registry {
     /// Takes a warm session for a client, if there is one that works. The caller replaces its
@@ -186,7 +183,7 @@ impl Registry {
         let (ready, _) = self.warm_pool.counts();
         ready < self.warm_pool.size()
             && !self.warm_pool.stop.is_cancelled()
-            && !self.lacks_memory(SESSION_MB)
+            && !self.lacks_memory(WARM_SESSION_MB)
             && self.full_disk().is_none()
             && !self.uid_pool.is_exhausted()
     }
@@ -199,7 +196,7 @@ impl Registry {
             return false;
         }
         // Memory that cannot be read counts as used.
-        let available_mb = capacity::available_bytes().unwrap_or_default() >> 20;
-        available_mb < min_mb + SESSION_MB + extra_mb
+        let available_mb = available_bytes().unwrap_or_default() >> 20;
+        available_mb < min_mb + WARM_SESSION_MB + extra_mb
     }
 }

@@ -137,12 +137,12 @@ impl SessionResources {
         self.proxy.set_rules(rules);
     }
 
-    /// Returns true if the browser responds and the kernels that have started are alive.
+    /// Returns true if the pages of the browser respond within `limit` and the kernels that have
+    /// started are alive.
     pub async fn is_healthy(&self, limit: Duration) -> bool {
-        let responds = timeout(limit, self.browser.info());
         !self.browser_is_dead()
             && self.kernel_slots.are_alive()
-            && responds.await.is_ok_and(|info| info.is_ok())
+            && self.browser.tabs_respond(limit).await
     }
 
     /// Returns the bytes that went through the session's proxy.

@@ -194,7 +194,7 @@ async fn start_agent(
     target: &str,
     session_span: &Span,
 ) -> Result<(), AgentError> {
-    if resources.agent.is_listening().await {
+    if resources.agent.is_listening() {
         return Ok(());
     }
     // A new daemon connects to the browser, and a tab that does not respond would block it.

@@ -152,6 +152,7 @@ impl WarmPool {
                 let since = Instant::now();
                 state.ready.push_back(WarmSession { prepared, since });
             }
+            Err(SessionError::Stopping) => {}
             Err(error) => {
                 let backoff = backoff_after(state.failures);
                 state.failures = state.failures.saturating_add(1);

@@ -53,6 +53,10 @@ const WAITING_EXECUTIONS: usize = 4096;
 /// The maximum number of executions per transaction.
 const BATCH: usize = 256;
 
+/// The time that an execution waits to be written. Its response is sent first, and one transaction
+/// records several.
+const BATCH_DELAY: Duration = Duration::from_millis(50);
+
 /// A handle to the store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
@@ -288,14 +292,24 @@ impl Writer {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let count = tokio::select! {
+            let first = tokio::select! {
                 biased;
-                count = self.executions.recv_many(&mut batch, BATCH) => count,
-                () = stop.cancelled() => 0,
+                first = self.executions.recv() => first,
+                () = stop.cancelled() => None,
             };
-            if count == 0 {
+            let Some(first) = first else {
                 return;
+            };
+            if self.executions.len() < BATCH {
+                let _ = timeout(BATCH_DELAY, stop.cancelled()).await;
             }
+            batch.push(first);
+            while batch.len() < BATCH
+                && let Ok(execution) = self.executions.try_recv()
+            {
+                batch.push(execution);
+            }
+            let count = batch.len();
             if let Err(error) = self.write(&batch).await {
                 tracing::warn!(%error, count, "executions not recorded");
             }

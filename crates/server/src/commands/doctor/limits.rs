@@ -5,7 +5,10 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::utsname::uname;
 
 use super::finding::Finding;
-use crate::capacity::{machine_bytes, memory_bytes, plan_max_sessions};
+use crate::capacity::{
+    WARM_SESSION_MB, available_bytes, machine_bytes, memory_bytes, plan_max_sessions,
+};
+use crate::config::WarmSettings;
 
 /// The minimum version of Linux, because the shim needs `close_range(2)`.
 const MIN_KERNEL: (u32, u32) = (5, 9);
@@ -96,6 +99,38 @@ fn evaluate_memory(usable: u64, machine: u64, chosen: Option<usize>) -> Finding 
         )
         .fixed_by(format!("set: HEARTH_MAX_SESSIONS={fits}")),
     }
+}
+
+/// Checks the memory for warm sessions. `min_free_mb` is `HEARTH_MIN_FREE_MEMORY_MB`.
+pub(super) fn warm_sessions(settings: &WarmSettings, min_free_mb: u64) -> Finding {
+    let available_mb = available_bytes().unwrap_or_default() >> 20;
+    evaluate_warm_sessions(settings.sessions, available_mb, min_free_mb)
+}
+
+fn evaluate_warm_sessions(sessions: usize, available_mb: u64, min_free_mb: u64) -> Finding {
+    if sessions == 0 {
+        let about = "none, so every client waits for a browser (HEARTH_WARM_SESSIONS)";
+        return Finding::ok("warm sessions", about);
+    }
+    let count = u64::try_from(sessions).unwrap_or(u64::MAX);
+    let needed_mb = count.saturating_mul(WARM_SESSION_MB);
+    let about = format!(
+        "{sessions} {} in advance, about {needed_mb} MiB",
+        plural(sessions, "session")
+    );
+    // The last one is prepared only if another one would fit, too. With a minimum of 0, the server
+    // does not look at memory.
+    let needed_mb = needed_mb.saturating_add(WARM_SESSION_MB);
+    if min_free_mb == 0 || available_mb >= needed_mb.saturating_add(min_free_mb) {
+        return Finding::ok("warm sessions", about);
+    }
+    let note = format!(
+        "{about}, but only {available_mb} MiB are available: fewer are prepared, and clients wait \
+         for a browser"
+    );
+    Finding::note("warm sessions", note).fixed_by(
+        "set: HEARTH_WARM_SESSIONS=0   (or give the machine or the container more memory)",
+    )
 }
 
 /// Evaluates the size of `/dev/shm`, which is `None` if it does not exist.
@@ -213,6 +248,21 @@ mod tests {
                 vec!["set: HEARTH_MAX_SESSIONS=6".to_owned()]
             )
         );
+    }
+
+    #[test]
+    fn warm_sessions_without_memory_are_a_note() {
+        let evaluate = |available| evaluate_warm_sessions(2, available, 256);
+        assert_eq!(evaluate(1456).severity, Severity::Ok);
+        let short = evaluate(1455);
+        assert_eq!(short.severity, Severity::Note);
+        assert!(
+            short.text.contains("2 sessions in advance, about 800 MiB"),
+            "{short:?}"
+        );
+        // The server does not look at memory.
+        assert_eq!(evaluate_warm_sessions(2, 0, 0).severity, Severity::Ok);
+        assert_eq!(evaluate_warm_sessions(0, 0, 256).severity, Severity::Ok);
     }
 
     #[test]

@@ -187,6 +187,19 @@ async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Docto
         let sessions = chosen.unwrap_or_else(|| plan_max_sessions(memory_bytes()));
         report.add(limits::open_files(sessions, chosen.is_some()));
     }
+    let memory_settings = [
+        "HEARTH_WARM_SESSIONS",
+        "HEARTH_WARM_LANGUAGES",
+        "HEARTH_MIN_FREE_MEMORY_MB",
+    ];
+    if memory_settings
+        .iter()
+        .all(|name| subject.error(name).is_none())
+    {
+        let settings = subject.config.warm.settings();
+        let min_free_mb = subject.config.limits.min_free_memory_mb;
+        report.add(limits::warm_sessions(&settings, min_free_mb));
+    }
     if let Some(finding) = egress::egress(subject).await {
         report.add(finding);
     }

@@ -5,6 +5,8 @@
     reason = "a test may start programs and read its environment, because it ends with its process"
 )]
 
+mod warm_shim;
+
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -61,6 +63,10 @@ async fn start(script: &str) -> (ProcessTree, tokio::task::JoinHandle<String>) {
         text
     });
     (tree, output)
+}
+
+fn pid(number: u32) -> Pid {
+    Pid::from_raw(i32::try_from(number).expect("a small number"))
 }
 
 fn lives(pid: u32) -> bool {
@@ -279,141 +285,6 @@ async fn given_descriptors_arrive_at_their_numbers() {
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("UTF-8");
     assert_eq!(text, "three\nfive\n");
-}
-
-/// Runs one program, and returns the process id of the warm shim for the next one.
-async fn ready_shim(launcher: &Launcher) -> u32 {
-    let tree = launcher.start(bash(":")).await.expect("bash starts");
-    assert_eq!(gone(&tree).await, Exit::Code(0));
-    let me = std::process::id();
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        // Polls, because the process table sends no notifications.
-        let own = children(me);
-        if let [ready] = own[..] {
-            return ready;
-        }
-        assert!(Instant::now() < deadline, "no warm shim: {own:?}");
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Waits until a process has ended. Meanwhile the tasks of the launcher can run, because the task
-/// that prepares a warm shim owns it until it is ready.
-async fn ended(pid: u32) {
-    let deadline = Instant::now() + TIMEOUT;
-    while lives(pid) {
-        assert!(Instant::now() < deadline, "the process still runs");
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test]
-async fn a_warm_shim_starts_the_next_program_and_ends_on_close() {
-    let tracker = TaskTracker::new();
-    let launcher = launcher_with(tracker.clone()).with_warm_shim();
-    let ready = ready_shim(&launcher).await;
-    let tree = launcher.start(bash("exit 3")).await.expect("bash starts");
-    assert_eq!(tree.shim_pid(), ready);
-    assert_eq!(gone(&tree).await, Exit::Code(3));
-    launcher.close_warm_shim().await;
-    assert_eq!(descendants(std::process::id()), 0);
-    // Programs still start without a warm shim.
-    let tree = launcher.start(bash(":")).await.expect("bash starts");
-    assert_eq!(gone(&tree).await, Exit::Code(0));
-    tracker.close();
-    tracker.wait().await;
-    assert_eq!(descendants(std::process::id()), 0);
-}
-
-/// Checks that a program starts in time after the warm shim received a signal. Programs of the same
-/// user can send signals to it.
-async fn starts_after(signal: Signal) {
-    let launcher = launcher().with_warm_shim();
-    let ready = ready_shim(&launcher).await;
-    kill(
-        Pid::from_raw(i32::try_from(ready).expect("a small number")),
-        signal,
-    )
-    .expect("the shim runs");
-    if signal == Signal::SIGKILL {
-        ended(ready).await;
-    }
-    let start = Instant::now();
-    let tree = launcher.start(bash("exit 4")).await.expect("bash starts");
-    assert_eq!(gone(&tree).await, Exit::Code(4));
-    assert!(
-        start.elapsed() < TIMEOUT / 2,
-        "{signal} delayed the start by {:?}",
-        start.elapsed()
-    );
-    launcher.close_warm_shim().await;
-    assert_eq!(descendants(std::process::id()), 0);
-}
-
-#[tokio::test]
-async fn a_killed_warm_shim_does_not_delay_the_next_program() {
-    starts_after(Signal::SIGKILL).await;
-}
-
-#[tokio::test]
-async fn a_stopped_warm_shim_does_not_delay_the_next_program() {
-    starts_after(Signal::SIGSTOP).await;
-}
-
-#[tokio::test]
-async fn a_dropped_launcher_ends_its_warm_shim() {
-    let launcher = launcher().with_warm_shim();
-    let ready = ready_shim(&launcher).await;
-    drop(launcher);
-    ended(ready).await;
-}
-
-#[tokio::test]
-async fn the_tracker_waits_for_the_processes_of_a_cancelled_start() {
-    let tracker = TaskTracker::new();
-    let launcher = launcher_with(tracker.clone()).with_warm_shim();
-    loop {
-        ready_shim(&launcher).await;
-        // The first poll sends the request to the warm shim, and the program usually takes longer
-        // to start.
-        let start = launcher.start(bash("sleep 1000"));
-        match tokio::time::timeout(Duration::ZERO, start).await {
-            Err(_) => break,
-            Ok(tree) => {
-                let tree = tree.expect("bash starts");
-                tree.kill();
-                gone(&tree).await;
-            }
-        }
-    }
-    launcher.close_warm_shim().await;
-    tracker.close();
-    tokio::time::timeout(TIMEOUT, tracker.wait())
-        .await
-        .expect("the shim ends");
-    assert_eq!(descendants(std::process::id()), 0);
-}
-
-/// The kernel resumes a shim when its socket closes, even if the stop is still pending.
-#[tokio::test]
-async fn a_dropped_launcher_ends_its_warm_shim_although_it_is_stopped() {
-    for round in 0..20 {
-        let launcher = launcher().with_warm_shim();
-        let ready = ready_shim(&launcher).await;
-        // The shim takes its name after it has prepared for this.
-        wait_until(|| read_proc(ready, "comm") == "hearth-shim\n");
-        kill(
-            Pid::from_raw(i32::try_from(ready).expect("a small number")),
-            Signal::SIGSTOP,
-        )
-        .expect("the shim runs");
-        if round % 2 == 0 {
-            wait_until(|| read_proc(ready, "stat").contains(") T "));
-        }
-        drop(launcher);
-        ended(ready).await;
-    }
 }
 
 fn read_proc(pid: u32, file: &str) -> String {
