@@ -227,8 +227,9 @@ pub(crate) fn install_notify_filter(filter: &BpfProgram) -> io::Result<OwnedFd> 
     }
 }
 
-/// Makes the kernel run the handler of a notification on the processor of the calling process, which
-/// waits meanwhile, and the other way around. It would otherwise wake another processor for each.
+/// Makes the kernel run the handler of a notification on the processor of the calling process,
+/// which waits meanwhile, and the other way around. It would otherwise wake another processor for
+/// each.
 pub(crate) fn switch_to_handler(listener: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: the call takes plain integers.
     let outcome = unsafe {

@@ -107,10 +107,9 @@ impl Child {
 
     /// Executes the program of `request`. Returns only if that fails, after telling the shim.
     pub fn execute(mut self, request: &ExecRequest, fds: Vec<OwnedFd>) {
-        let mut status = match self.status.try_clone() {
-            Ok(status) => status,
+        let Ok(mut status) = self.status.try_clone() else {
             // The shim finds that the child exited.
-            Err(_) => return,
+            return;
         };
         let error = match self.error.take() {
             Some(error) => error,

@@ -141,7 +141,7 @@ async fn a_dropped_launcher_ends_its_warm_shim_although_it_is_stopped() {
 
 /// Returns a launcher whose programs have another user id than their shims, or None if this process
 /// may not change ids.
-fn launcher_of_user() -> Option<Launcher> {
+fn launcher_of_user(tracker: TaskTracker) -> Option<Launcher> {
     if !geteuid().is_root() {
         eprintln!("not root: programs have the user id of their shims");
         return None;
@@ -151,7 +151,7 @@ fn launcher_of_user() -> Option<Launcher> {
         index: 0,
         role: UserRole::Code,
     };
-    let launcher = launcher().with_ids(ids).as_user(Some(user));
+    let launcher = launcher_with(tracker).with_ids(ids).as_user(Some(user));
     Some(launcher.with_warm_shim())
 }
 
@@ -163,7 +163,7 @@ fn waiting_child(shim: u32) -> u32 {
 
 #[tokio::test]
 async fn the_child_of_a_warm_shim_is_not_of_the_session_and_becomes_the_program() {
-    let Some(launcher) = launcher_of_user() else {
+    let Some(launcher) = launcher_of_user(TaskTracker::new()) else {
         return;
     };
     let ready = ready_shim(&launcher).await;
@@ -182,7 +182,7 @@ async fn the_child_of_a_warm_shim_is_not_of_the_session_and_becomes_the_program(
 
 #[tokio::test]
 async fn a_stopped_child_of_a_warm_shim_resumes_for_the_next_program() {
-    let Some(launcher) = launcher_of_user() else {
+    let Some(launcher) = launcher_of_user(TaskTracker::new()) else {
         return;
     };
     let child = waiting_child(ready_shim(&launcher).await);
@@ -198,7 +198,7 @@ async fn a_stopped_child_of_a_warm_shim_resumes_for_the_next_program() {
 #[tokio::test]
 async fn a_warm_shim_and_its_child_end_together() {
     for kills_shim in [true, false] {
-        let Some(launcher) = launcher_of_user() else {
+        let Some(launcher) = launcher_of_user(TaskTracker::new()) else {
             return;
         };
         let ready = ready_shim(&launcher).await;
@@ -216,7 +216,8 @@ async fn a_warm_shim_and_its_child_end_together() {
 
 #[tokio::test]
 async fn a_program_that_a_warm_shim_cannot_start_is_reported() {
-    let Some(launcher) = launcher_of_user() else {
+    let tracker = TaskTracker::new();
+    let Some(launcher) = launcher_of_user(tracker.clone()) else {
         return;
     };
     let ready = ready_shim(&launcher).await;
@@ -225,7 +226,11 @@ async fn a_program_that_a_warm_shim_cannot_start_is_reported() {
     program.program = "/nonexistent/program".into();
     let error = launcher.start(program).await.expect_err("it is missing");
     assert!(matches!(error, StartError::Program { .. }), "{error:?}");
-    ended(ready).await;
+    // The task that waits for the shim's exit is done.
+    tracker.close();
+    tokio::time::timeout(TIMEOUT, tracker.wait())
+        .await
+        .expect("the shim ends");
     launcher.close_warm_shim().await;
     assert_eq!(descendants(std::process::id()), 0);
 }

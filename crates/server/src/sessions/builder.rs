@@ -19,7 +19,7 @@ use tracing::{Instrument, Span};
 
 use super::cdp_listener::OpenCdpListener;
 use super::error::{SessionError, StartFailure};
-use super::kernels::load_kernel;
+use super::kernels::{load_kernel, not_warm, wait_until_warm};
 use super::profile;
 use super::program_access::ProgramAccess;
 use super::resources::{OutputLimits, ResourceParts, SessionResources};
@@ -476,29 +476,6 @@ impl SessionBuilder {
             sandbox.remove().await;
         }
     }
-}
-
-/// Waits until a kernel of each of `languages` has warmed up.
-async fn wait_until_warm(
-    loaded: &[(Language, Kernel)],
-    languages: &[Language],
-) -> Result<(), SessionError> {
-    for &language in languages {
-        let kernel = loaded.iter().find(|(of, _)| *of == language);
-        let is_warm = match kernel {
-            Some((_, kernel)) => kernel.warmed_up().await,
-            None => false,
-        };
-        if !is_warm {
-            return Err(not_warm(&format!("the {}", language.as_str())));
-        }
-    }
-    Ok(())
-}
-
-/// Returns the error of a kernel that did not warm up.
-fn not_warm(kernel: &str) -> SessionError {
-    SessionError::ExecutionNotStarted(format!("{kernel} kernel did not become ready"))
 }
 
 /// Returns the error for something that the browser needs.

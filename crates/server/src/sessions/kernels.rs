@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
+use super::error::SessionError;
 use super::resources::SessionResources;
 use crate::sandbox::programs::SessionCommands;
 use crate::sandbox::session::SessionSandbox;
@@ -91,4 +92,27 @@ pub(super) fn replace_kernel(
     resources
         .tasks
         .spawn(replacing.instrument(session_span.clone()));
+}
+
+/// Waits until a kernel of each of `languages` has warmed up.
+pub(super) async fn wait_until_warm(
+    loaded: &[(Language, Kernel)],
+    languages: &[Language],
+) -> Result<(), SessionError> {
+    for &language in languages {
+        let kernel = loaded.iter().find(|(of, _)| *of == language);
+        let is_warm = match kernel {
+            Some((_, kernel)) => kernel.warmed_up().await,
+            None => false,
+        };
+        if !is_warm {
+            return Err(not_warm(&format!("the {}", language.as_str())));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the error of a kernel that did not warm up.
+pub(super) fn not_warm(kernel: &str) -> SessionError {
+    SessionError::ExecutionNotStarted(format!("{kernel} kernel did not become ready"))
 }
