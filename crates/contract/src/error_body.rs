@@ -42,6 +42,18 @@ impl ErrorBody {
         Self::new(format!("Firecrawl did not answer this request: {reason}."))
     }
 
+    /// Reports that there is no connection to the node of a cluster that owns the session.
+    pub fn node_unreachable() -> Self {
+        Self::new(
+            "The node of this session cannot be reached from here; nothing was run.",
+        )
+    }
+
+    /// Reports that the node of a cluster that had received a request has not answered it.
+    pub fn node_lost() -> Self {
+        Self::new("The node that received this request did not answer.")
+    }
+
     /// Reports that the `Authorization` header is missing or has a scheme other than `Bearer`.
     pub fn unauthorized() -> Self {
         Self::new("Unauthorized")

@@ -15,6 +15,7 @@ use crate::fair_queue::FairQueue;
 use crate::firecrawl::Firecrawl;
 use crate::http::connections::Connections;
 use crate::http::error::ApiError;
+use crate::http::forward::Forwarding;
 use crate::http::middleware::log_limit::LogLimits;
 use crate::http::ws::cdp::LargeCalls;
 use crate::metrics::{Descriptors, Gauges, Rejection};
@@ -53,6 +54,7 @@ struct Shared {
     profile_lists: FairQueue,
     large_calls: LargeCalls,
     firecrawl: Option<Arc<Firecrawl>>,
+    forwarding: Option<Forwarding>,
 }
 
 /// The addresses in requests and responses.
@@ -73,6 +75,8 @@ pub(crate) struct Backends {
     pub scrapes: Arc<Scrapes>,
     /// The server that gets requests without a route.
     pub firecrawl: Option<Arc<Firecrawl>>,
+    /// The connections to other nodes, if this server is one of a cluster.
+    pub forwarding: Option<Forwarding>,
 }
 
 /// The sources of metrics on the server's own resources.
@@ -96,6 +100,7 @@ impl AppState {
             registry,
             scrapes,
             firecrawl,
+            forwarding,
         } = backends;
         AppState(Arc::new(Shared {
             keys: RwLock::new(Arc::new(keys)),
@@ -111,6 +116,7 @@ impl AppState {
             large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
             profile_lists: FairQueue::new(READ_PROFILE_LISTS, MAX_WAITING),
             firecrawl,
+            forwarding,
         }))
     }
 
@@ -153,6 +159,11 @@ impl AppState {
     /// Returns the Firecrawl server that gets requests without a route.
     pub fn firecrawl(&self) -> Option<&Arc<Firecrawl>> {
         self.0.firecrawl.as_ref()
+    }
+
+    /// Returns the connections to other nodes, if this server is one of a cluster.
+    pub fn forwarding(&self) -> Option<&Forwarding> {
+        self.0.forwarding.as_ref()
     }
 
     pub fn started_at(&self) -> Timestamp {

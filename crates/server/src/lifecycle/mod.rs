@@ -7,8 +7,10 @@
 
 mod address;
 mod banner;
+mod cluster_targets;
 mod descriptors;
 mod listeners;
+mod peer_port;
 mod prepare;
 mod reload;
 mod retention;

@@ -154,6 +154,7 @@ fn build_state(
             registry: Arc::clone(registry),
             scrapes,
             firecrawl,
+            forwarding: None,
         },
         ServerLoad {
             connections: Connections::new(limits),

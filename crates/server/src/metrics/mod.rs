@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod firecrawl;
+mod forwarding;
 mod gauges;
 mod limits;
 mod outcomes;
@@ -21,6 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
+pub(crate) use self::forwarding::{CountedSocket, ForwardOutcome, ForwardingMetrics};
 pub(crate) use self::gauges::{ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
@@ -85,6 +87,7 @@ pub(crate) struct Metrics {
     teams: TeamMetrics,
     warm: WarmMetrics,
     firecrawl: FirecrawlMetrics,
+    forwarding: ForwardingMetrics,
     scrapes: ScrapeMetrics,
 }
 
@@ -133,6 +136,7 @@ impl Metrics {
             teams: TeamMetrics::default(),
             warm: WarmMetrics::new(),
             firecrawl: FirecrawlMetrics::new(),
+            forwarding: ForwardingMetrics::new(),
             scrapes: ScrapeMetrics::new(),
         };
         metrics.register(isolation);
@@ -147,6 +151,7 @@ impl Metrics {
         self.register_limits();
         self.warm.register(&mut self.registry);
         self.firecrawl.register(&mut self.registry);
+        self.forwarding.register(&mut self.registry);
         self.scrapes.register(&mut self.registry);
     }
 
@@ -377,6 +382,11 @@ impl Metrics {
     /// Returns the metrics on requests to a Firecrawl server.
     pub fn firecrawl(&self) -> &FirecrawlMetrics {
         &self.firecrawl
+    }
+
+    /// Returns the metrics on requests that were forwarded to other nodes.
+    pub fn forwarding(&self) -> &ForwardingMetrics {
+        &self.forwarding
     }
 
     /// Returns the metrics per team.
