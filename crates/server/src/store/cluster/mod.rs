@@ -4,9 +4,15 @@
 //! clocks of two machines.
 
 mod chores;
+mod connection;
+mod nodes;
 mod profile_leases;
+mod sessions;
 
 pub(crate) use self::chores::claim;
+pub(crate) use self::connection::MemberConnection;
+pub(crate) use self::nodes::{Life, LostSession, NodeLoad, NodeRecord, NodeState, Registration};
 pub(crate) use self::profile_leases::{
     FencedLease, LeaseOwner, ProfileLeases, SavedProfile, SavedVersion, acquire, reacquire, release,
 };
+pub(crate) use self::sessions::{ClusterSession, ClusterSessions, Reservation, Reserved};
