@@ -181,6 +181,16 @@ impl ErrorBody {
         ))
     }
 
+    /// Reports that sessions cannot be read from the store, which is a database in a cluster.
+    pub fn store_unreadable(reason: &str) -> Self {
+        Self::new(format!("Cannot read sessions: {reason}. Try again."))
+    }
+
+    /// Reports that another node has the session, and cannot be reached. Nothing was run.
+    pub fn node_unreachable() -> Self {
+        Self::new("The node of this session cannot be reached from here; nothing was run.")
+    }
+
     /// Reports that another session saves to the profile, or the profile is being deleted.
     pub fn profile_busy(name: &str) -> Self {
         Self::new(format!(

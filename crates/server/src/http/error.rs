@@ -115,6 +115,10 @@ pub(crate) enum ApiError {
     /// A page was not scraped. The reason can contain texts of the page, so it must reach the
     /// caller only, and never the log.
     Scrape(ScrapeError),
+    /// Sessions cannot be read from the store.
+    StoreUnreadable(String),
+    /// Another node has the session, and cannot be reached.
+    NodeUnreachable(String),
     /// The server is stopping.
     Stopping,
     /// No route has this path.
@@ -181,6 +185,8 @@ impl ApiError {
             | ApiError::Unmeasured { .. }
             | ApiError::StoreUnavailable(_)
             | ApiError::StoreUnusable(_)
+            | ApiError::StoreUnreadable(_)
+            | ApiError::NodeUnreachable(_)
             | ApiError::ProfileUnavailable(..)
             | ApiError::BrowserUnavailable(_)
             | ApiError::BrowserUnreachable(_)
@@ -203,6 +209,7 @@ impl ApiError {
             | ApiError::Unmeasured { .. }
             | ApiError::StoreUnavailable(_)
             | ApiError::StoreUnusable(_)
+            | ApiError::StoreUnreadable(_)
             | ApiError::ProfileBusy(_)
             | ApiError::FirecrawlUnavailable(_)
             | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
@@ -210,6 +217,7 @@ impl ApiError {
             | ApiError::QueueFull(_)
             | ApiError::TeamQueueFull(_)
             | ApiError::PageTooSlow
+            | ApiError::NodeUnreachable(_)
             | ApiError::Overloaded => Some(BUSY_RETRY_SECONDS),
             ApiError::RateExceeded(exceeded) => Some(exceeded.retry_seconds),
             _ => None,
@@ -240,6 +248,8 @@ impl ApiError {
             ApiError::PageTooSlow => ErrorBody::page_too_slow(),
             ApiError::RetainingSession => ErrorBody::retaining_session(),
             ApiError::StoreUnusable(reason) => ErrorBody::store_unusable(&reason),
+            ApiError::StoreUnreadable(reason) => ErrorBody::store_unreadable(&reason),
+            ApiError::NodeUnreachable(_) => ErrorBody::node_unreachable(),
             ApiError::NoModel => ErrorBody::no_model(),
             ApiError::ForeignOrigin => ErrorBody::foreign_origin(),
             ApiError::LimitReached => ErrorBody::limit_reached(),
@@ -298,6 +308,12 @@ impl ApiError {
             ApiError::StoreUnavailable(reason) => {
                 tracing::error!(reason, "session creation failed: not recorded");
             }
+            ApiError::StoreUnreadable(reason) => {
+                tracing::error!(reason, "sessions not read");
+            }
+            ApiError::NodeUnreachable(reason) => {
+                tracing::warn!(reason, "node not reached");
+            }
             ApiError::ProfileUnavailable(_, reason) => {
                 tracing::error!(reason, "session creation failed: profile unreadable");
             }
@@ -338,6 +354,7 @@ impl From<SessionError> for ApiError {
                 ApiError::BrowserUnavailable(failure.to_string())
             }
             SessionError::NotRecorded(reason) => ApiError::StoreUnavailable(reason),
+            SessionError::LeaseLost => ApiError::StoreUnavailable(error.to_string()),
             SessionError::Ended => ApiError::SessionDestroyed,
             SessionError::ExecutionBusy(language) => ApiError::SessionBusy(language),
             SessionError::QueueFull(language) => ApiError::QueueFull(language),

@@ -8,6 +8,8 @@
 mod address;
 mod banner;
 mod descriptors;
+mod drain;
+mod join;
 mod listeners;
 mod prepare;
 mod reload;

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::banner::announce;
 use super::descriptors::{DescriptorWatch, watch_descriptors};
+use super::drain::{SAME_SIGNAL, wait_for_stop};
 use super::listeners::{Listeners, connection_limits, serve_all};
 use super::prepare::Prepared;
 use super::reload::{Reloader, accept_requests};
@@ -27,7 +28,7 @@ use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
 use crate::http::state::{AppState, Backends, Origins, ServerLoad};
 use crate::scrape::Scrapes;
-use crate::sessions::{Registry, spawn_watchers};
+use crate::sessions::{Registry, spawn_member_tasks, spawn_watchers};
 use crate::store::Store;
 
 /// The time limit for open requests to finish after the sessions have ended.
@@ -36,10 +37,6 @@ const RESPONSES_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time limit for a graceful shutdown after its grace period. The shims then end the remaining
 /// programs, because their control sockets close.
 const STOP_TIMEOUT: Duration = Duration::from_secs(14);
-
-/// The time within which signals count as one. A signal that is sent to a process and to its group
-/// arrives twice.
-const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// The number of sessions whose listener may wait to be served, which takes microseconds.
 const SESSION_LISTENERS: usize = 64;
@@ -87,7 +84,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         authorities: authorities.clone(),
         block_list,
     };
-    let registry = build_registry(
+    let (registry, _endpoint) = build_registry(
         &config,
         sandbox,
         &listeners,
@@ -114,12 +111,15 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         firecrawl,
     )?;
     start(&config, listeners, &state, &registry, &tasks, &store)?;
-    let grace = config.stop_grace;
+    let (grace, drain) = (
+        config.stop_grace,
+        config.cluster.as_ref().map_or(Duration::ZERO, |cluster| cluster.drain),
+    );
     let reloader = Reloader::new(config, files, key_files, uid_count, authorities, state);
     let reloading = reloader.run(reload_signals, tasks.stop.clone());
     tasks.tracker.spawn(reloading);
 
-    signals.next().await;
+    wait_for_stop(&mut signals, &registry, drain).await;
     stop(grace, &registry, &tasks, &store, &mut signals).await;
     drop(lock);
     Ok(())
@@ -201,6 +201,9 @@ fn start(
     registry.metrics().teams().add(state.keys().teams());
     tracker.spawn(run_retention(store.clone(), config.retention, stop.clone()));
     spawn_watchers(registry, stop).context("cannot start the watchers of limits")?;
+    if let Some(cluster) = registry.cluster() {
+        spawn_member_tasks(registry, cluster, stop);
+    }
     serve_all(listeners, state, servers, stop);
     announce(address, keyless, registry.max_sessions());
     Ok(())
@@ -216,12 +219,19 @@ async fn stop(
     signals: &mut Signals,
 ) {
     tracing::info!(grace_seconds = grace.as_secs(), "stop requested");
+    if let Some(cluster) = registry.cluster() {
+        // Other nodes create new sessions meanwhile.
+        cluster.drain();
+    }
     let orderly = async {
         registry.stop(grace).await;
         tasks.stop.cancel();
         tasks.servers.close();
         // The servers close keep-alive connections without a request, and finish open responses.
         let _ = timeout(RESPONSES_TIMEOUT, tasks.servers.wait()).await;
+        if let Some(cluster) = registry.cluster() {
+            cluster.leave();
+        }
         tasks.tracker.close();
         tasks.tracker.wait().await;
         store.close().await;

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::join::{PeerEndpoint, join};
 use super::listeners::{Listeners, egress_connections};
 use super::prepare::bad_data_dir;
 use super::self_test::run_self_test;
@@ -88,7 +89,8 @@ fn store_error(dir: &Path, error: &StoreError) -> ConfigError {
     }
 }
 
-/// Runs the self-test, and builds the registry with everything that sessions need.
+/// Runs the self-test, joins the cluster, and builds the registry with everything that sessions
+/// need.
 pub(super) async fn build_registry(
     config: &Arc<Config>,
     sandbox: Sandbox,
@@ -97,7 +99,7 @@ pub(super) async fn build_registry(
     tasks: &Tasks,
     store: &Store,
     past: StoredSessions,
-) -> anyhow::Result<Arc<Registry>> {
+) -> anyhow::Result<(Arc<Registry>, Option<PeerEndpoint>)> {
     let Sandbox {
         isolation,
         runtime,
@@ -147,10 +149,18 @@ pub(super) async fn build_registry(
         buffers: Budget::new("the server", config.limits.buffer_mb << 20),
         profiles,
     };
-    let services = Services::new(
-        store.clone(),
-        Arc::new(Metrics::new(config.isolation.level.as_str())),
-    );
+    let metrics = Arc::new(Metrics::new(config.isolation.level.as_str()));
+    let joined = match &config.cluster {
+        Some(cluster) => {
+            let max = max_sessions.server;
+            Some(join(cluster, store, &metrics, max, &tasks.tracker).await?)
+        }
+        None => None,
+    };
+    let (cluster, endpoint) = joined
+        .map(|joined| (joined.cluster, joined.endpoint))
+        .unzip();
+    let services = Services::new(store.clone(), metrics, cluster);
     for _ in 0..past.lost {
         services.metrics.session_ended(DestroyedReason::ServerLost);
     }
@@ -160,7 +170,7 @@ pub(super) async fn build_registry(
     registry
         .trust(&config.data_dir, authorities.as_ref())
         .await?;
-    Ok(registry)
+    Ok((registry, endpoint))
 }
 
 fn warn_about(config: &Config, uid_count: Option<u16>) {

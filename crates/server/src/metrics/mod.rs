@@ -1,5 +1,6 @@
 //! Prometheus metrics. docs/OPERATIONS.md lists them, with useful alerts.
 
+mod cluster;
 mod descriptors;
 mod firecrawl;
 mod gauges;
@@ -19,9 +20,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub(crate) use self::cluster::{ClusterMetrics, FencedBy};
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
-pub(crate) use self::gauges::{ConnectionCounts, FirecrawlCounts, Gauges};
+pub(crate) use self::gauges::{ClusterCounts, ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
 pub(crate) use self::scrapes::{ScrapeMetrics, ScrapeOutcome};
@@ -40,7 +42,7 @@ const EXECUTE_SECONDS: [f64; 15] = [
 
 const LANGUAGES: [Language; 3] = [Language::Node, Language::Python, Language::Bash];
 
-const REASONS: [DestroyedReason; 7] = [
+const REASONS: [DestroyedReason; 8] = [
     DestroyedReason::Deleted,
     DestroyedReason::Ttl,
     DestroyedReason::Idle,
@@ -48,6 +50,7 @@ const REASONS: [DestroyedReason; 7] = [
     DestroyedReason::Limit,
     DestroyedReason::ServerStopped,
     DestroyedReason::ServerLost,
+    DestroyedReason::NodeLost,
 ];
 
 /// All metrics of the server.
@@ -86,6 +89,7 @@ pub(crate) struct Metrics {
     warm: WarmMetrics,
     firecrawl: FirecrawlMetrics,
     scrapes: ScrapeMetrics,
+    cluster: ClusterMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -134,6 +138,7 @@ impl Metrics {
             warm: WarmMetrics::new(),
             firecrawl: FirecrawlMetrics::new(),
             scrapes: ScrapeMetrics::new(),
+            cluster: ClusterMetrics::new(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -148,6 +153,7 @@ impl Metrics {
         self.warm.register(&mut self.registry);
         self.firecrawl.register(&mut self.registry);
         self.scrapes.register(&mut self.registry);
+        self.cluster.register(&mut self.registry);
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -379,6 +385,11 @@ impl Metrics {
         &self.firecrawl
     }
 
+    /// Returns the metrics of a node of a cluster.
+    pub fn cluster(&self) -> &ClusterMetrics {
+        &self.cluster
+    }
+
     /// Returns the metrics per team.
     pub fn teams(&self) -> &TeamMetrics {
         &self.teams
@@ -432,6 +443,7 @@ impl Metrics {
         self.set_limits(gauges);
         self.warm.set(gauges);
         self.firecrawl.set(gauges);
+        self.cluster.set(gauges.cluster.as_ref());
         if let Some(bytes) = gauges.free_disk_bytes {
             self.free_disk.set(saturate(bytes));
         }

@@ -8,7 +8,7 @@ use sqlx::{Acquire, PgConnection, PgPool, Row};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::nodes::Life;
+use super::nodes::{self, Life, NodeState};
 use super::profile_leases::{self, FencedLease, LeaseOwner};
 use crate::store::error::StoreError;
 use crate::store::rows::SessionRecord;
@@ -89,15 +89,15 @@ const RESERVE: &str = "
 /// nothing and succeeds.
 const ACTIVATE: &str = "
     UPDATE sessions
-    SET active_at_ms = COALESCE(active_at_ms, $2), expires_at_ms = $3, last_activity_ms = $4,
+    SET created_at_ms = $2, active_at_ms = $2, expires_at_ms = $3, last_activity_ms = $4,
         watch_digest = $5, steer_digest = $6, token_key = $7
     WHERE id = $1 AND destroyed_reason IS NULL
     RETURNING 1";
 
-/// Deletes sessions that no client knows.
+/// Deletes sessions that no client knows. An activation without a reply may have succeeded.
 const WITHDRAW: &str = "
     DELETE FROM sessions
-    WHERE id = ANY($1::text[]) AND node = $2 AND epoch = $3 AND active_at_ms IS NULL
+    WHERE id = ANY($1::text[]) AND node = $2 AND epoch = $3 AND destroyed_reason IS NULL
     RETURNING id, profile_id";
 
 /// Records a session that the store has forgotten, or that it knows with an earlier epoch. A
@@ -189,8 +189,7 @@ impl ClusterSessions {
         })
     }
 
-    /// Takes back reservations of a life, with their leases on profiles. Sessions that were shown
-    /// stay.
+    /// Takes back the sessions of a life that no client knows, with their leases on profiles.
     pub async fn withdraw(&self, owner: &Life, ids: &[Uuid]) -> Result<(), StoreError> {
         on_connection!(self.pool, connection => async {
             let mut transaction = connection.begin().await?;
@@ -296,6 +295,13 @@ impl ClusterSessions {
             Ok::<_, StoreError>(reading.fetch_all(&mut *connection).await?)
         })?;
         Ok(rows.iter().filter_map(read).collect())
+    }
+
+    /// Returns the epoch and the state of the latest life of a node's name.
+    pub async fn latest_life(&self, name: &str) -> Result<Option<(i64, NodeState)>, StoreError> {
+        on_connection!(self.pool, connection => async {
+            Ok(nodes::latest_life(&mut connection, name).await?)
+        })
     }
 
     /// Returns the number of sessions of a team on all nodes, with those that are being created.
