@@ -21,6 +21,7 @@ mod cdp_neighbours;
 mod certificates;
 mod concurrency;
 mod cors;
+mod database;
 mod doctor;
 mod egress;
 mod environment;

@@ -62,7 +62,7 @@ pub use external_listener::{ANSWER, ExternalListener};
 pub use installation::binary;
 pub use postgres::TestPostgres;
 pub use reply::Reply;
-pub use server::{ServerBuilder, StartFailure, TestServer, new_data_dir};
+pub use server::{CLUSTER_KEY, ServerBuilder, StartFailure, TestServer, new_data_dir};
 pub use session::Session;
 pub use site::{GREETING, Site, attachment};
 pub use terminal::Terminal;

@@ -11,6 +11,7 @@ mod descriptors;
 mod drain;
 mod join;
 mod listeners;
+mod open_store;
 mod prepare;
 mod reload;
 mod retention;
@@ -21,6 +22,7 @@ mod setting_files;
 mod signals;
 
 pub(crate) use self::address::{explain, free_neighbour};
+pub(crate) use self::open_store::database_error;
 pub(crate) use self::prepare::{LOCK, Role, interrupted_restore, lock_data_dir, prepare};
 pub(crate) use self::reload::{ReloadReport, request_reload};
 pub(crate) use self::serve::serve;

@@ -77,7 +77,12 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let firecrawl = firecrawl
         .map(|spec| start_firecrawl(spec, authorities.as_ref(), &descriptors, &tasks))
         .transpose()?;
-    let (store, past) = open_store(&config, &tasks).await?;
+    let (store, past) = tokio::select! {
+        biased;
+        opened = open_store(&config, &tasks) => opened?,
+        // A database may not answer for a minute.
+        () = signals.next() => return Ok(()),
+    };
     let sandbox = Sandbox {
         isolation,
         runtime,

@@ -1,7 +1,6 @@
 //! The store and the registry of a server, with everything that sessions need.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -16,16 +15,17 @@ use tokio_util::task::TaskTracker;
 
 use super::join::{PeerEndpoint, join};
 use super::listeners::{Listeners, egress_connections};
+use super::open_store::{open, statement_error};
 use super::prepare::bad_data_dir;
 use super::self_test::run_self_test;
 use crate::certificate_authorities::CertificateAuthorities;
 use crate::clock;
-use crate::config::{Config, ConfigError, IsolationLevel};
+use crate::config::{Config, IsolationLevel};
 use crate::metrics::Metrics;
 use crate::profiles::{Profiles, profiles_dir};
 use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
 use crate::sessions::{CdpListeners, ENDED_KEPT_COUNT, QuotaMax, Registry, RegistrySpec, Services};
-use crate::store::{FILE, SessionRecord, Store, StoreError};
+use crate::store::{SessionRecord, Store};
 use crate::toolchain::Runtime;
 
 /// The isolation and the programs of sessions, and the content of files about sessions.
@@ -60,9 +60,8 @@ pub(super) async fn open_store(
     config: &Config,
     tasks: &Tasks,
 ) -> anyhow::Result<(Store, StoredSessions)> {
-    let dir = &config.data_dir;
-    let bad = |error| store_error(dir, &error);
-    let (store, writer) = Store::open(dir).await.map_err(bad)?;
+    let bad = |error| statement_error(config, &error);
+    let (store, writer) = open(config).await?;
     tasks.tracker.spawn(writer.run(tasks.stop.clone()));
     let now = clock::now();
     let lost = store.end_lost_sessions(now).await.map_err(bad)?;
@@ -75,18 +74,6 @@ pub(super) async fn open_store(
         .await
         .map_err(bad)?;
     Ok((store, StoredSessions { sessions, lost }))
-}
-
-fn store_error(dir: &Path, error: &StoreError) -> ConfigError {
-    let file = dir.join(FILE);
-    let bad = bad_data_dir(format!("cannot use the store: {error}"));
-    match error {
-        StoreError::Newer { .. } => bad,
-        _ => bad.fixed_by(format!(
-            "if it is damaged, move {} away: profiles stay, and the records of earlier sessions are lost",
-            file.display()
-        )),
-    }
 }
 
 /// Runs the self-test, joins the cluster, and builds the registry with everything that sessions
