@@ -22,6 +22,7 @@ mod certificates;
 mod cluster;
 mod concurrency;
 mod cors;
+mod database;
 mod doctor;
 mod egress;
 mod environment;

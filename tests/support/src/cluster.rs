@@ -10,10 +10,7 @@ use crate::eventually::eventually;
 use crate::exchange::Exchange;
 use crate::postgres::{TestPostgres, free_port};
 use crate::server::TestServer;
-use crate::server_builder::ServerBuilder;
-
-/// The API key of the nodes.
-pub const CLUSTER_KEY: &str = "fc-cluster-test";
+use crate::server_builder::{CLUSTER_KEY, ServerBuilder};
 
 /// The time until all nodes know each other.
 const JOIN_DEADLINE: Duration = Duration::from_secs(20);

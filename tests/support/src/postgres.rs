@@ -190,6 +190,7 @@ fn signal(pid: i32, signal: Signal) {
     }
 }
 
+/// Returns a port of loopback that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     listener.local_addr().expect("it is bound").port()

@@ -16,6 +16,9 @@ use crate::plain_user::{self, PlainUser};
 use crate::server::{Started, TestServer};
 use crate::terminal::Terminal;
 
+/// The API key of test servers in a cluster.
+pub const CLUSTER_KEY: &str = "cluster-key";
+
 const START_DEADLINE: Duration = Duration::from_secs(20);
 /// Time for the kernel to empty the process table after the last response.
 const TABLE_DEADLINE: Duration = Duration::from_secs(1);
@@ -89,6 +92,22 @@ impl ServerBuilder {
         let path = browser.path();
         self.browser = Some(browser);
         self.setting("HEARTH_BROWSER", &path)
+    }
+
+    /// Makes the server a node of the cluster with this database. Its clients need
+    /// [`CLUSTER_KEY`](crate::CLUSTER_KEY).
+    #[must_use]
+    pub fn in_cluster(self, database_url: &str, node_name: &str) -> Self {
+        // Links in responses need the port before the server has it.
+        let address = format!("127.0.0.1:{}", crate::postgres::free_port());
+        self.single()
+            .setting("HEARTH_DATABASE_URL", database_url)
+            .setting("HEARTH_NODE_NAME", node_name)
+            .setting("HEARTH_PEER_LISTEN", "127.0.0.1:0")
+            .setting("HEARTH_CLUSTER_SECRET", &"test-secret".repeat(3))
+            .setting("HEARTH_API_KEYS", &format!("test:{CLUSTER_KEY}"))
+            .setting("HEARTH_LISTEN", &address)
+            .setting("HEARTH_PUBLIC_URL", &format!("http://{address}"))
     }
 
     /// Adds an argument after `serve`.

@@ -12,7 +12,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 
 use crate::cluster::Cluster;
 use crate::http::error::ApiError;
-use crate::http::forward::{self, NodeAccess};
+use crate::http::forward::{self, NodeAccess, verdict};
 use crate::http::front;
 use crate::http::handlers::{
     cdp, concurrency, create_session, delete_session, execute, health, list_sessions, live_view,
@@ -24,9 +24,7 @@ use crate::http::state::AppState;
 
 /// Returns the router of the public listener.
 pub(crate) fn public(state: AppState) -> Router {
-    let mut router = server_routes()
-        .merge(scrape_routes())
-        .merge(team_routes());
+    let mut router = server_routes().merge(scrape_routes()).merge(team_routes());
     for prefix in PREFIXES {
         router = router.merge(team_api_routes(prefix));
     }
@@ -64,6 +62,10 @@ pub(crate) fn nodes(state: AppState, access: NodeAccess, cluster: Arc<Cluster>) 
     }
     router
         .route("/v2/scrape/", post(scrape::scrape))
+        .route(
+            verdict::PATH,
+            get(verdict::answer).with_state(Arc::clone(&cluster)),
+        )
         .fallback(async || ApiError::UnknownPath)
         .method_not_allowed_fallback(async || ApiError::WrongMethod)
         .layer(CatchPanicLayer::custom(|_| {

@@ -98,7 +98,11 @@ impl Listener {
             // Responses and CDP messages are small and must not wait for each other (Nagle's
             // algorithm).
             let _ = stream.set_nodelay(true);
-            let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &self.limits.acknowledge_ms);
+            let _ = setsockopt(
+                &stream,
+                sockopt::TcpUserTimeout,
+                &self.limits.acknowledge_ms,
+            );
             tasks.spawn(serve(stream, Peer::new(slot, self.limits)));
         }
         drop(self.socket);

@@ -27,24 +27,20 @@ pub(super) struct Guard {
     registry: Arc<Registry>,
     cluster: Arc<Cluster>,
     servers: Vec<(String, u16)>,
-    own: SocketAddr,
     resolved: BTreeSet<SocketAddr>,
 }
 
 impl Guard {
-    /// Denies the current targets, before the first session exists. `own` is the address of this
-    /// node's own port for others.
+    /// Denies the current targets, before the first session exists.
     pub async fn start(
         registry: &Arc<Registry>,
         cluster: &Arc<Cluster>,
         spec: &ClusterSpec,
-        own: SocketAddr,
     ) -> Guard {
         let mut guard = Guard {
             registry: Arc::clone(registry),
             cluster: Arc::clone(cluster),
             servers: servers(spec),
-            own,
             resolved: BTreeSet::new(),
         };
         guard.resolve().await;
@@ -56,11 +52,11 @@ impl Guard {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut views = self.cluster.watch_view();
         loop {
-            let peers = self.addresses_of(&views.borrow_and_update());
+            let peers = peers_in(&views.borrow_and_update());
             let changed = async {
                 // A look at the nodes usually finds the known ones.
                 while views.changed().await.is_ok() {
-                    if self.addresses_of(&views.borrow_and_update()) != peers {
+                    if peers_in(&views.borrow_and_update()) != peers {
                         return;
                     }
                 }
@@ -96,19 +92,18 @@ impl Guard {
         }
     }
 
-    fn addresses_of(&self, view: &View) -> BTreeSet<SocketAddr> {
-        let peers = view.peers().map(|node| node.address);
-        peers.chain([self.own]).collect()
-    }
-
     fn publish(&self) {
-        let mut addresses = self.addresses_of(&self.cluster.view());
+        let mut addresses = peers_in(&self.cluster.view());
         addresses.extend(&self.resolved);
         self.registry.egress().set_cluster_targets(ClusterTargets {
             addresses,
             names: self.servers.iter().cloned().collect(),
         });
     }
+}
+
+fn peers_in(view: &View) -> BTreeSet<SocketAddr> {
+    view.peers().map(|node| node.address).collect()
 }
 
 /// Returns the hosts and ports of the database and of the object storage. Storage without an own

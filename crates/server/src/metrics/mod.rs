@@ -1,5 +1,6 @@
 //! Prometheus metrics. docs/OPERATIONS.md lists them, with useful alerts.
 
+mod cluster;
 mod descriptors;
 mod firecrawl;
 mod forwarding;
@@ -20,10 +21,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub(crate) use self::cluster::{ClusterMetrics, FencedBy};
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
 pub(crate) use self::forwarding::{CountedSocket, ForwardOutcome, ForwardingMetrics};
-pub(crate) use self::gauges::{ConnectionCounts, FirecrawlCounts, Gauges};
+pub(crate) use self::gauges::{ClusterCounts, ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
 pub(crate) use self::scrapes::{ScrapeMetrics, ScrapeOutcome};
@@ -42,7 +44,7 @@ const EXECUTE_SECONDS: [f64; 15] = [
 
 const LANGUAGES: [Language; 3] = [Language::Node, Language::Python, Language::Bash];
 
-const REASONS: [DestroyedReason; 7] = [
+const REASONS: [DestroyedReason; 8] = [
     DestroyedReason::Deleted,
     DestroyedReason::Ttl,
     DestroyedReason::Idle,
@@ -50,6 +52,7 @@ const REASONS: [DestroyedReason; 7] = [
     DestroyedReason::Limit,
     DestroyedReason::ServerStopped,
     DestroyedReason::ServerLost,
+    DestroyedReason::NodeLost,
 ];
 
 /// All metrics of the server.
@@ -89,6 +92,7 @@ pub(crate) struct Metrics {
     firecrawl: FirecrawlMetrics,
     forwarding: ForwardingMetrics,
     scrapes: ScrapeMetrics,
+    cluster: ClusterMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -138,6 +142,7 @@ impl Metrics {
             firecrawl: FirecrawlMetrics::new(),
             forwarding: ForwardingMetrics::new(),
             scrapes: ScrapeMetrics::new(),
+            cluster: ClusterMetrics::new(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -153,6 +158,7 @@ impl Metrics {
         self.firecrawl.register(&mut self.registry);
         self.forwarding.register(&mut self.registry);
         self.scrapes.register(&mut self.registry);
+        self.cluster.register(&mut self.registry);
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -389,6 +395,11 @@ impl Metrics {
         &self.forwarding
     }
 
+    /// Returns the metrics of a node of a cluster.
+    pub fn cluster(&self) -> &ClusterMetrics {
+        &self.cluster
+    }
+
     /// Returns the metrics per team.
     pub fn teams(&self) -> &TeamMetrics {
         &self.teams
@@ -442,6 +453,7 @@ impl Metrics {
         self.set_limits(gauges);
         self.warm.set(gauges);
         self.firecrawl.set(gauges);
+        self.cluster.set(gauges.cluster.as_ref());
         if let Some(bytes) = gauges.free_disk_bytes {
             self.free_disk.set(saturate(bytes));
         }

@@ -1,7 +1,6 @@
 //! The access of other nodes to the router for nodes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -9,13 +8,9 @@ use axum::response::{IntoResponse, Response};
 use hearth_peer::{Acceptor, Fingerprint, SIGNATURE, Verifier};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::cluster::{Cluster, Standing};
 use crate::http::error::ApiError;
-
-/// The maximum time for which a request waits until this node knows that it still has its lease.
-const SUSPECT_TIME: Duration = Duration::from_secs(2);
 
 /// The check of connections and requests of other nodes. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -81,24 +76,11 @@ pub(crate) async fn admit_node(
         let reason = "it does not accept this node".to_owned();
         return ApiError::NodeUnreachable(reason).into_response();
     }
-    if is_suspect_for_long(&cluster).await {
+    // A process that was stopped must not answer for sessions that it no longer owns.
+    if cluster.settle().await == Standing::Suspect {
         let reason = "the node does not know whether it has its lease".to_owned();
         return ApiError::NodeUnreachable(reason).into_response();
     }
     request.extensions_mut().insert(FromNode);
     next.run(request).await
-}
-
-/// Waits until this node knows that it has its lease, or has lost it. Returns true if that takes
-/// too long. A process that was stopped must not answer for sessions that it no longer owns.
-async fn is_suspect_for_long(cluster: &Cluster) -> bool {
-    let mut views = cluster.watch_view();
-    let settled = async {
-        while cluster.standing() == Standing::Suspect {
-            if views.changed().await.is_err() {
-                return;
-            }
-        }
-    };
-    timeout(SUSPECT_TIME, settled).await.is_err()
 }

@@ -42,9 +42,8 @@ where
         drop(bytes);
         return create().await;
     };
-    let view = forwarding.cluster.view();
-    let own = view.own_node().map(|node| node.load);
-    let places = plan_places(&view, own.unwrap_or_default());
+    let cluster = &forwarding.cluster;
+    let places = plan_places(&cluster.view(), cluster.load());
     let mut create = Some(create);
     let mut rejected = None;
     for place in places {
@@ -55,7 +54,9 @@ where
             },
             Place::Remote(node) => Ok(forwarding.create_on(&node, parts, bytes.clone()).await),
         };
-        let status = tried.as_ref().map_or_else(ApiError::status, Response::status);
+        let status = tried
+            .as_ref()
+            .map_or_else(ApiError::status, Response::status);
         if !is_rejection(status) {
             return tried;
         }
@@ -69,14 +70,17 @@ where
 /// view is a second or two old.
 fn plan_places(view: &View, own: NodeLoad) -> Vec<Place> {
     let mut places = plan_placement(view, own, random_below);
-    let is_planned = |places: &[Place], node: &Arc<Node>| {
-        places.contains(&Place::Remote(Arc::clone(node)))
-    };
+    let is_planned =
+        |places: &[Place], node: &Arc<Node>| places.contains(&Place::Remote(Arc::clone(node)));
     for node in view.peers() {
         let is_open = node.state == NodeState::Up && node.protocol == PROTOCOL;
         if places.len() < MAX_PLACES && is_open && !is_planned(&places, node) {
             places.push(Place::Remote(Arc::clone(node)));
         }
+    }
+    // A node without any places only forwards.
+    if own.max_sessions == 0 && places.len() > 1 {
+        places.retain(|place| *place != Place::Local);
     }
     places
 }

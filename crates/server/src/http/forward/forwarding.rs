@@ -9,6 +9,7 @@ use axum::response::Response;
 use hearth_peer::{Client, Received, Remote, SendError, is_upgraded};
 use hyper::upgrade::OnUpgrade;
 use thiserror::Error;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -91,13 +92,9 @@ impl Forwarding {
         node: &Node,
         request: Request,
     ) -> Result<axum::http::Response<Received>, ForwardError> {
-        let remote = Remote {
-            address: node.address,
-            fingerprint: node.fingerprint.into(),
-        };
         tokio::select! {
             biased;
-            sent = self.client.send(remote, request) => Ok(sent?),
+            sent = self.client.send(remote(node), request) => Ok(sent?),
             () = lost(self.cluster.watch_view(), node.life.clone()) => Err(ForwardError::Lost),
         }
     }
@@ -142,14 +139,19 @@ impl Forwarding {
         });
         Response::from_parts(parts, Body::empty())
     }
+}
 
-    /// Closes connections to other nodes that have been idle for too long, until `stop`.
-    pub async fn close_idle_connections(client: Arc<Client>, stop: CancellationToken) {
-        while tokio::time::timeout(CLOSE_INTERVAL, stop.cancelled())
-            .await
-            .is_err()
-        {
-            client.close_idle();
-        }
+/// Returns a node as the target of requests.
+pub(super) fn remote(node: &Node) -> Remote {
+    Remote {
+        address: node.address,
+        fingerprint: node.fingerprint,
+    }
+}
+
+/// Closes connections to other nodes that have been idle for too long, until `stop`.
+pub(crate) async fn close_idle_connections(client: Arc<Client>, stop: CancellationToken) {
+    while timeout(CLOSE_INTERVAL, stop.cancelled()).await.is_err() {
+        client.close_idle();
     }
 }

@@ -28,8 +28,7 @@ impl ViewPeers {
 impl KnownPeers for ViewPeers {
     fn knows(&self, fingerprint: &Fingerprint) -> bool {
         let view = self.views.borrow();
-        view.peers()
-            .any(|node| Fingerprint::from(node.fingerprint) == *fingerprint)
+        view.peers().any(|node| node.fingerprint == *fingerprint)
     }
 
     fn refresh(&self) -> Refreshing<'_> {

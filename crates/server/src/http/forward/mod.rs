@@ -10,7 +10,7 @@
 //! - `forwarding` sends a request to a node, and `lost` notices that the node is gone. `body` and
 //!   `tunnel` carry what follows the response. `answer` is the response for a node that is gone.
 //! - `access` is the other end: it accepts connections and requests of nodes only. `known` says
-//!   which nodes there are.
+//!   which nodes there are. `verdict` is a question between nodes.
 
 mod access;
 mod answer;
@@ -21,9 +21,11 @@ mod known;
 mod lost;
 mod owner;
 mod tunnel;
+pub(crate) mod verdict;
 
 pub(crate) use self::access::{FromNode, NodeAccess, admit_node};
 pub(crate) use self::create::place;
-pub(crate) use self::forwarding::Forwarding;
+pub(crate) use self::forwarding::{Forwarding, close_idle_connections};
 pub(crate) use self::known::ViewPeers;
 pub(crate) use self::owner::to_owner;
+pub(crate) use self::verdict::ask_peers;
