@@ -2,6 +2,7 @@
 
 mod carries;
 mod lost;
+mod peers;
 mod placed;
 
 use hearth_test_support::{Session, TestCluster};
