@@ -6,6 +6,7 @@ mod gauges;
 mod limits;
 mod outcomes;
 mod primitives;
+mod profile_store;
 mod scrapes;
 mod teams;
 mod warm;
@@ -24,6 +25,7 @@ pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
 pub(crate) use self::gauges::{ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
+pub(crate) use self::profile_store::{ObjectOperation, ProfileStoreMetrics};
 pub(crate) use self::scrapes::{ScrapeMetrics, ScrapeOutcome};
 pub(crate) use self::teams::TeamMetrics;
 pub(crate) use self::warm::{ColdReason, WarmMetrics};
@@ -86,6 +88,7 @@ pub(crate) struct Metrics {
     warm: WarmMetrics,
     firecrawl: FirecrawlMetrics,
     scrapes: ScrapeMetrics,
+    profile_store: ProfileStoreMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -134,6 +137,7 @@ impl Metrics {
             warm: WarmMetrics::new(),
             firecrawl: FirecrawlMetrics::new(),
             scrapes: ScrapeMetrics::new(),
+            profile_store: ProfileStoreMetrics::new(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -148,6 +152,7 @@ impl Metrics {
         self.warm.register(&mut self.registry);
         self.firecrawl.register(&mut self.registry);
         self.scrapes.register(&mut self.registry);
+        self.profile_store.register(&mut self.registry);
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -377,6 +382,11 @@ impl Metrics {
     /// Returns the metrics on requests to a Firecrawl server.
     pub fn firecrawl(&self) -> &FirecrawlMetrics {
         &self.firecrawl
+    }
+
+    /// Returns the metrics on profiles in object storage.
+    pub fn profile_store(&self) -> &ProfileStoreMetrics {
+        &self.profile_store
     }
 
     /// Returns the metrics per team.

@@ -21,7 +21,7 @@ use super::supervisor::supervise;
 use super::team_quota::{CapacityPermit, QuotaReached};
 use super::tokens::Tokens;
 use crate::metrics::{CreateOutcome, Metrics};
-use crate::profiles::{ProfileId, ProfileLease};
+use crate::profiles::{LeaseError, ProfileId, ProfileLease};
 use crate::team::Team;
 
 /// A request for a session, and the capacity reserved for it.
@@ -212,10 +212,14 @@ impl Registry {
             return Ok(None);
         };
         let id = ProfileId::new(Team::clone(team), profile.name.clone());
-        let lease = self.spec.profiles.lease(id, profile.save_changes);
-        lease
-            .map(Some)
-            .ok_or_else(|| SessionError::ProfileBusy(profile.name.clone()))
+        let lease = self.spec.profiles.lease(id, profile.save_changes, None);
+        lease.map(Some).map_err(|error| match error {
+            LeaseError::Busy => SessionError::ProfileBusy(profile.name.clone()),
+            LeaseError::NoStore => SessionError::ProfileUnreadable {
+                name: profile.name.clone(),
+                reason: error.to_string(),
+            },
+        })
     }
 
     /// Builds a session for a client that waits, when it is its turn.

@@ -187,7 +187,9 @@ impl SessionResources {
                 .await
                 .err();
         }
-        if let Some(warning) = &warning {
+        if let Some(warning) = &warning
+            && *warning != ProfileWarning::NotSavedYet
+        {
             tracing::warn!(
                 profile = self.profile.as_ref().map(ProfileLease::name),
                 warning = warning.sentence(),
