@@ -16,7 +16,8 @@
 //! - [`document`] compares generated sections of documents with what tests observed;
 //! - [`netns`] gives a test private namespaces, [`plain_user`] an unprivileged user, and
 //!   [`ExternalListener`] listeners that no session may reach;
-//! - [`TestPostgres`] is a private PostgreSQL server;
+//! - [`TestPostgres`] is a private PostgreSQL server, and [`TestBucket`] a private S3-compatible one
+//!   with faults;
 //! - [`eventually`] is the only function that polls.
 //!
 //! This crate must not depend on the server's crates. It has the same view of the server as any
@@ -27,6 +28,7 @@
 
 mod api;
 mod browser_wrapper;
+mod bucket;
 pub mod cdp;
 mod client_home;
 pub mod description;
@@ -53,6 +55,7 @@ mod viewer;
 
 pub use api::Api;
 pub use browser_wrapper::BrowserWrapper;
+pub use bucket::{BucketFault, TestBucket};
 pub use client_home::ClientHome;
 pub use doctor::{Diagnosis, Doctor, Finding};
 pub use eventually::eventually;

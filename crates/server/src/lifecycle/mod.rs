@@ -11,6 +11,7 @@ mod descriptors;
 mod drain;
 mod join;
 mod listeners;
+mod open_profiles;
 mod open_store;
 mod prepare;
 mod reload;

@@ -8,6 +8,7 @@ use sqlx::{Acquire, PgConnection, PgPool, Row};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::connections::on_connection;
 use super::nodes::{self, Life, NodeState};
 use super::profile_leases::{self, FencedLease, LeaseOwner};
 use crate::store::error::StoreError;
@@ -16,19 +17,6 @@ use crate::team::Team;
 
 /// The time limit for one transaction.
 const BOUND: Duration = Duration::from_secs(6);
-
-/// Runs work on a connection. One that does not reply in time is closed, because waiting for its
-/// reply would keep it from other statements.
-macro_rules! on_connection {
-    ($pool:expr, $connection:ident => $work:expr) => {{
-        let mut $connection = $pool.acquire().await?;
-        let result = timeout(BOUND, $work).await;
-        if result.is_err() {
-            drop($connection.detach());
-        }
-        result.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into()))
-    }};
-}
 
 /// A session that is about to be created.
 #[derive(Clone, Debug)]
@@ -261,16 +249,17 @@ impl ClusterSessions {
         let ids: Vec<String> = on_connection!(self.pool, connection => async {
             Ok(reading.fetch_all(&mut *connection).await?)
         })?;
-        Ok(ids.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect())
+        Ok(ids
+            .iter()
+            .filter_map(|id| Uuid::parse_str(id).ok())
+            .collect())
     }
 
     /// Records the last activity of sessions.
     pub async fn touch(&self, moved: &[(Uuid, Timestamp)]) -> Result<(), StoreError> {
         let ids: Vec<Uuid> = moved.iter().map(|(id, _)| *id).collect();
         let times: Vec<i64> = moved.iter().map(|(_, at)| at.as_millisecond()).collect();
-        let touching = sqlx::query(TOUCH)
-            .bind(texts(&ids))
-            .bind(times);
+        let touching = sqlx::query(TOUCH).bind(texts(&ids)).bind(times);
         on_connection!(self.pool, connection => async {
             Ok(touching.execute(&mut *connection).await.map(drop)?)
         })
@@ -278,8 +267,7 @@ impl ClusterSessions {
 
     /// Returns a session that clients know, active or ended. An invalid row counts as missing.
     pub async fn find(&self, id: Uuid) -> Result<Option<ClusterSession>, StoreError> {
-        let reading = sqlx::query(FIND)
-            .bind(id.to_string());
+        let reading = sqlx::query(FIND).bind(id.to_string());
         let row = on_connection!(self.pool, connection => async {
             Ok::<_, StoreError>(reading.fetch_optional(&mut *connection).await?)
         })?;
@@ -306,8 +294,7 @@ impl ClusterSessions {
 
     /// Returns the number of sessions of a team on all nodes, with those that are being created.
     pub async fn count(&self, team: &Team) -> Result<usize, StoreError> {
-        let counting = sqlx::query_scalar(COUNT_OF_TEAM)
-            .bind(&**team);
+        let counting = sqlx::query_scalar(COUNT_OF_TEAM).bind(&**team);
         let count: i64 = on_connection!(self.pool, connection => async {
             Ok::<_, StoreError>(counting.fetch_one(&mut *connection).await?)
         })?;
@@ -366,10 +353,7 @@ async fn reserve(
     Ok(Reserved::Granted(lease))
 }
 
-async fn owner_is_alive(
-    connection: &mut PgConnection,
-    owner: &Life,
-) -> Result<bool, StoreError> {
+async fn owner_is_alive(connection: &mut PgConnection, owner: &Life) -> Result<bool, StoreError> {
     let found = sqlx::query(OWNER_IS_ALIVE)
         .bind(&owner.name)
         .bind(owner.epoch)
