@@ -42,6 +42,11 @@ impl ErrorBody {
         Self::new(format!("Firecrawl did not answer this request: {reason}."))
     }
 
+    /// Reports that the node of a cluster that had received a request has not answered it.
+    pub fn node_lost() -> Self {
+        Self::new("The node that received this request did not answer.")
+    }
+
     /// Reports that the `Authorization` header is missing or has a scheme other than `Bearer`.
     pub fn unauthorized() -> Self {
         Self::new("Unauthorized")

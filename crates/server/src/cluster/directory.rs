@@ -63,7 +63,10 @@ impl Directory {
         if self.is_missing(id) {
             return Ok(None);
         }
-        let _place = self.waiting.try_acquire().map_err(|_| DirectoryError::Busy)?;
+        let _place = self
+            .waiting
+            .try_acquire()
+            .map_err(|_| DirectoryError::Busy)?;
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
         // Another request may have read it meanwhile.

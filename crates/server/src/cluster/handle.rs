@@ -243,8 +243,7 @@ impl Cluster {
     /// Waits until only peers can say whether this node has its lease. Cancel safe.
     pub async fn verdict_wanted(&self) {
         let mut evidence = self.evidence.subscribe();
-        let is_wanted =
-            |evidence: &Evidence| evidence.store_is_away && evidence.fenced.is_none();
+        let is_wanted = |evidence: &Evidence| evidence.store_is_away && evidence.fenced.is_none();
         let _ = evidence.wait_for(is_wanted).await;
     }
 

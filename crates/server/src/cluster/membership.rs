@@ -197,7 +197,12 @@ impl Member {
 
     fn begin_life(&self, registered: &Registered, sent: Moment) {
         let Registered { life, number } = registered;
-        tracing::info!(node = life.name, number, epoch = life.epoch, "node registered");
+        tracing::info!(
+            node = life.name,
+            number,
+            epoch = life.epoch,
+            "node registered"
+        );
         let own = Node {
             life: life.clone(),
             number: *number,

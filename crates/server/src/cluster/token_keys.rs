@@ -117,7 +117,9 @@ mod tests {
         let (old, changing, new) = (keys(OLD), keys(&format!("{NEW},{OLD}")), keys(NEW));
         let id = Uuid::from_u128(1);
         let before = old.derive(id);
-        let during = changing.derive_with(old.current(), id).expect("both are accepted");
+        let during = changing
+            .derive_with(old.current(), id)
+            .expect("both are accepted");
         assert_eq!(texts(&before), texts(&during));
         assert_ne!(texts(&changing.derive(id)), texts(&before));
         assert_eq!(texts(&changing.derive(id)), texts(&new.derive(id)));

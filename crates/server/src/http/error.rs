@@ -135,6 +135,8 @@ pub(crate) enum ApiError {
     LiveViewUpgradeRequired,
     /// Firecrawl did not answer a request that is passed on to it.
     FirecrawlUnavailable(String),
+    /// The node of a cluster that received the request has not answered. Repeating it is harmless.
+    NodeLost(String),
     /// A bug in the server.
     Internal(String),
 }
@@ -193,6 +195,7 @@ impl ApiError {
             | ApiError::BrowserCrashed
             | ApiError::ExecutionUnavailable(_)
             | ApiError::FirecrawlUnavailable(_)
+            | ApiError::NodeLost(_)
             | ApiError::PageTooSlow
             | ApiError::Overloaded
             | ApiError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
@@ -218,6 +221,7 @@ impl ApiError {
             | ApiError::TeamQueueFull(_)
             | ApiError::PageTooSlow
             | ApiError::NodeUnreachable(_)
+            | ApiError::NodeLost(_)
             | ApiError::Overloaded => Some(BUSY_RETRY_SECONDS),
             ApiError::RateExceeded(exceeded) => Some(exceeded.retry_seconds),
             _ => None,
@@ -284,6 +288,7 @@ impl ApiError {
             ApiError::UpgradeRequired => ErrorBody::upgrade_required(),
             ApiError::LiveViewUpgradeRequired => ErrorBody::live_view_upgrade_required(),
             ApiError::FirecrawlUnavailable(reason) => ErrorBody::firecrawl_unavailable(&reason),
+            ApiError::NodeLost(_) => ErrorBody::node_lost(),
             ApiError::Internal(_) => ErrorBody::internal(),
         }
     }
@@ -323,12 +328,25 @@ impl ApiError {
             ApiError::FirecrawlUnavailable(reason) => {
                 tracing::warn!(reason, "firecrawl request failed");
             }
+            ApiError::NodeLost(reason) => {
+                tracing::warn!(reason, "forwarded request not answered");
+            }
             ApiError::Internal(reason) => {
                 tracing::error!(%reason, "request failed: internal error");
             }
             _ => {}
         }
     }
+}
+
+/// Returns true if a server has rejected a request because it is full or not ready, so that another
+/// one may accept it.
+pub(crate) fn is_rejection(status: StatusCode) -> bool {
+    [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ]
+    .contains(&status)
 }
 
 impl From<SessionError> for ApiError {

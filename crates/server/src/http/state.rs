@@ -17,6 +17,7 @@ use crate::fair_queue::FairQueue;
 use crate::firecrawl::Firecrawl;
 use crate::http::connections::Connections;
 use crate::http::error::ApiError;
+use crate::http::forward::Forwarding;
 use crate::http::middleware::log_limit::LogLimits;
 use crate::http::ws::cdp::LargeCalls;
 use crate::metrics::{Descriptors, Gauges, Rejection};
@@ -60,6 +61,7 @@ struct Shared {
     session_lists: FairQueue,
     large_calls: LargeCalls,
     firecrawl: Option<Arc<Firecrawl>>,
+    forwarding: Option<Forwarding>,
     /// The sessions of other nodes of a cluster.
     directory: Option<Directory>,
 }
@@ -82,6 +84,8 @@ pub(crate) struct Backends {
     pub scrapes: Arc<Scrapes>,
     /// The server that gets requests without a route.
     pub firecrawl: Option<Arc<Firecrawl>>,
+    /// The connections to other nodes, if this server is one of a cluster.
+    pub forwarding: Option<Forwarding>,
 }
 
 /// The sources of metrics on the server's own resources.
@@ -105,6 +109,7 @@ impl AppState {
             registry,
             scrapes,
             firecrawl,
+            forwarding,
         } = backends;
         AppState(Arc::new(Shared {
             keys: RwLock::new(Arc::new(keys)),
@@ -122,6 +127,7 @@ impl AppState {
             profile_lists: FairQueue::new(READ_PROFILE_LISTS, MAX_WAITING),
             session_lists: FairQueue::new(READ_SESSION_LISTS, MAX_WAITING),
             firecrawl,
+            forwarding,
         }))
     }
 
@@ -164,6 +170,11 @@ impl AppState {
     /// Returns the Firecrawl server that gets requests without a route.
     pub fn firecrawl(&self) -> Option<&Arc<Firecrawl>> {
         self.0.firecrawl.as_ref()
+    }
+
+    /// Returns the connections to other nodes, if this server is one of a cluster.
+    pub fn forwarding(&self) -> Option<&Forwarding> {
+        self.0.forwarding.as_ref()
     }
 
     pub fn started_at(&self) -> Timestamp {

@@ -63,7 +63,10 @@ pub(super) async fn join(
     let sessions = ClusterSessions::new(pool.clone());
     let cluster = Cluster::join(join, sessions, Arc::clone(metrics), tracker)
         .context("cannot start the membership of this node")?;
-    if timeout(REGISTER_TIMEOUT, cluster.registered()).await.is_err() {
+    if timeout(REGISTER_TIMEOUT, cluster.registered())
+        .await
+        .is_err()
+    {
         cluster.leave();
         anyhow::bail!("cannot register this node: the database does not answer");
     }

@@ -15,6 +15,7 @@ use super::banner::announce;
 use super::descriptors::{DescriptorWatch, watch_descriptors};
 use super::drain::{SAME_SIGNAL, wait_for_stop};
 use super::listeners::{Listeners, connection_limits, serve_all};
+use super::peer_port::PeerPort;
 use super::prepare::Prepared;
 use super::reload::{Reloader, accept_requests};
 use super::retention::run_retention;
@@ -89,7 +90,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         authorities: authorities.clone(),
         block_list,
     };
-    let (registry, _endpoint) = build_registry(
+    let (registry, endpoint) = build_registry(
         &config,
         sandbox,
         &listeners,
@@ -106,19 +107,38 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         page_source,
         config.scrape.keep,
     );
-    let state = build_state(
-        &config,
-        keys,
-        local_host,
-        &descriptors,
-        &registry,
+    let limits = connection_limits(
+        config.max_connections,
+        descriptors.counted.max(),
+        config.server_limits,
+    );
+    let peer_port = endpoint
+        .zip(config.cluster.as_ref())
+        .zip(registry.cluster())
+        .map(|((endpoint, spec), cluster)| PeerPort::new(endpoint, cluster, spec, limits));
+    let forwarding = peer_port.as_ref();
+    let backends = Backends {
+        registry: Arc::clone(&registry),
         scrapes,
         firecrawl,
-    )?;
+        forwarding: forwarding.map(|port| port.forwarding(registry.metrics(), &tasks)),
+    };
+    let load = ServerLoad {
+        connections: Connections::new(limits),
+        descriptors: Arc::clone(&descriptors.counted),
+        accept_paused: descriptors.pause.clone(),
+    };
+    let state = build_state(&config, keys, local_host, backends, load)?;
+    if let Some(port) = peer_port {
+        port.start(&state, &tasks).await?;
+    }
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let (grace, drain) = (
         config.stop_grace,
-        config.cluster.as_ref().map_or(Duration::ZERO, |cluster| cluster.drain),
+        config
+            .cluster
+            .as_ref()
+            .map_or(Duration::ZERO, |cluster| cluster.drain),
     );
     let reloader = Reloader::new(config, files, key_files, uid_count, authorities, state);
     let reloading = reloader.run(reload_signals, tasks.stop.clone());
@@ -135,16 +155,9 @@ fn build_state(
     config: &Config,
     keys: ApiKeys,
     local_host: String,
-    descriptors: &DescriptorWatch,
-    registry: &Arc<Registry>,
-    scrapes: Arc<Scrapes>,
-    firecrawl: Option<Arc<Firecrawl>>,
+    backends: Backends,
+    load: ServerLoad,
 ) -> anyhow::Result<AppState> {
-    let limits = connection_limits(
-        config.max_connections,
-        descriptors.counted.max(),
-        config.server_limits,
-    );
     let cors_origins = config.cors_origins.iter();
     Ok(AppState::new(
         keys,
@@ -155,16 +168,8 @@ fn build_state(
         },
         live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,
-        Backends {
-            registry: Arc::clone(registry),
-            scrapes,
-            firecrawl,
-        },
-        ServerLoad {
-            connections: Connections::new(limits),
-            descriptors: Arc::clone(&descriptors.counted),
-            accept_paused: descriptors.pause.clone(),
-        },
+        backends,
+        load,
     ))
 }
 

@@ -116,8 +116,15 @@ pub(super) async fn build_registry(
     warn_about(config, uid_count);
     let metrics = Arc::new(Metrics::new(config.isolation.level.as_str()));
     let limits = isolation.limits.clone();
-    let profiles =
-        open_profiles(config, store, authorities.as_ref(), &limits, &metrics, tasks).await?;
+    let profiles = open_profiles(
+        config,
+        store,
+        authorities.as_ref(),
+        &limits,
+        &metrics,
+        tasks,
+    )
+    .await?;
     let max_sessions = quota_max(config, uid_count);
     let (descriptors, _) =
         getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;

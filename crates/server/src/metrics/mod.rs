@@ -3,6 +3,7 @@
 mod cluster;
 mod descriptors;
 mod firecrawl;
+mod forwarding;
 mod gauges;
 mod limits;
 mod outcomes;
@@ -24,6 +25,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub(crate) use self::cluster::{ClusterMetrics, FencedBy};
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
+pub(crate) use self::forwarding::{CountedSocket, ForwardOutcome, ForwardingMetrics};
 pub(crate) use self::gauges::{ClusterCounts, ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
@@ -90,6 +92,7 @@ pub(crate) struct Metrics {
     teams: TeamMetrics,
     warm: WarmMetrics,
     firecrawl: FirecrawlMetrics,
+    forwarding: ForwardingMetrics,
     scrapes: ScrapeMetrics,
     cluster: ClusterMetrics,
     profile_store: ProfileStoreMetrics,
@@ -140,6 +143,7 @@ impl Metrics {
             teams: TeamMetrics::default(),
             warm: WarmMetrics::new(),
             firecrawl: FirecrawlMetrics::new(),
+            forwarding: ForwardingMetrics::new(),
             scrapes: ScrapeMetrics::new(),
             cluster: ClusterMetrics::new(),
             profile_store: ProfileStoreMetrics::new(),
@@ -156,6 +160,7 @@ impl Metrics {
         self.register_limits();
         self.warm.register(&mut self.registry);
         self.firecrawl.register(&mut self.registry);
+        self.forwarding.register(&mut self.registry);
         self.scrapes.register(&mut self.registry);
         self.cluster.register(&mut self.registry);
         self.profile_store.register(&mut self.registry);
@@ -388,6 +393,11 @@ impl Metrics {
     /// Returns the metrics on requests to a Firecrawl server.
     pub fn firecrawl(&self) -> &FirecrawlMetrics {
         &self.firecrawl
+    }
+
+    /// Returns the metrics on requests that were forwarded to other nodes.
+    pub fn forwarding(&self) -> &ForwardingMetrics {
+        &self.forwarding
     }
 
     /// Returns the metrics of a node of a cluster.

@@ -39,7 +39,11 @@ pub(crate) fn spawn_member_tasks(
     let tracker = registry.tracker();
     let until_stop = |task| stop.clone().run_until_cancelled_owned(task);
     let (all, node) = (|| Arc::clone(registry), || Arc::clone(cluster));
-    tracker.spawn(until_stop(boxed(report(all(), node(), Arc::clone(&is_ready)))));
+    tracker.spawn(until_stop(boxed(report(
+        all(),
+        node(),
+        Arc::clone(&is_ready),
+    ))));
     tracker.spawn(until_stop(boxed(measure(all(), is_ready))));
     tracker.spawn(until_stop(boxed(end_fenced_sessions(all(), node()))));
     tracker.spawn(until_stop(boxed(touch(all(), node()))));

@@ -76,12 +76,13 @@ async fn withdraw(registry: &Registry, cluster: &Cluster) -> Result<(), StoreErr
 
 /// Records the sessions of this node that the store has forgotten, and ends those of the store that
 /// this node does not have.
-async fn compare(
-    registry: &Registry,
-    cluster: &Cluster,
-    life: &Life,
-) -> Result<(), StoreError> {
-    let recorded: HashSet<Uuid> = cluster.sessions().open_of(life).await?.into_iter().collect();
+async fn compare(registry: &Registry, cluster: &Cluster, life: &Life) -> Result<(), StoreError> {
+    let recorded: HashSet<Uuid> = cluster
+        .sessions()
+        .open_of(life)
+        .await?
+        .into_iter()
+        .collect();
     let active = registry.active().into_iter();
     // A session that was activated since the reading is not among the recorded ones, but adopting
     // it changes nothing.
@@ -95,12 +96,17 @@ async fn compare(
         .end_unknown(life, clock::now(), &known)
         .await?;
     for id in unknown {
-        tracing::warn!(session = id, "session ended in the database, unknown to its node");
+        tracing::warn!(
+            session = id,
+            "session ended in the database, unknown to its node"
+        );
     }
     // A session that has ended keeps its lease while its profile is saved.
     known.extend(registry.profiles().saving());
     let leases = ProfileLeases::new(cluster.sessions().pool().clone());
-    leases.release_unknown(&life.name, life.epoch, &known).await?;
+    leases
+        .release_unknown(&life.name, life.epoch, &known)
+        .await?;
     Ok(())
 }
 
@@ -135,7 +141,11 @@ async fn adopt(
         .await?;
     if session.ending().is_some() {
         // The end may have been recorded before the adoption.
-        registry.services.store.end_session(&session.stored_record()).await;
+        registry
+            .services
+            .store
+            .end_session(&session.stored_record())
+            .await;
     } else if is_adopted {
         registry.metrics().cluster().adopted();
         session.span.in_scope(|| {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
-use hearth_egress::AllowList;
+use hearth_egress::{AllowList, Egress};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -149,6 +149,11 @@ impl Registry {
             // Warm sessions were prepared with the earlier limits.
             self.replace_warm_sessions();
         }
+    }
+
+    /// Returns the network access of all sessions.
+    pub fn egress(&self) -> &Egress {
+        &self.spec.egress
     }
 
     /// Returns the parent of all session directories.

@@ -19,8 +19,8 @@ use crate::clock;
 use crate::cluster::{Cluster, Life};
 use crate::profiles::ProfileId;
 use crate::store::SessionRecord;
-use crate::store::cluster::{FencedLease, Reserved};
 use crate::store::cluster::Reservation as Wanted;
+use crate::store::cluster::{FencedLease, Reserved};
 use crate::team::Team;
 
 /// The maximum number of sessions that wait to be withdrawn. `reconcile` finds further ones a minute
@@ -160,7 +160,10 @@ impl Registry {
         team: &Team,
         request: &CreateRequest,
     ) -> Result<Option<Reservation>, SessionError> {
-        let saved = request.profile.as_ref().filter(|profile| profile.save_changes);
+        let saved = request
+            .profile
+            .as_ref()
+            .filter(|profile| profile.save_changes);
         let name = saved.map(|profile| profile.name.as_str());
         let ttl = SignedDuration::from_secs(request.ttl_seconds.into());
         let created_at = clock::now();
@@ -175,7 +178,11 @@ impl Registry {
         &self,
         session: &Session,
     ) -> Result<Option<Reservation>, SessionError> {
-        let current = self.services.cluster.as_ref().map(|cluster| cluster.current());
+        let current = self
+            .services
+            .cluster
+            .as_ref()
+            .map(|cluster| cluster.current());
         let owner = match current {
             None => None,
             Some(current) => Some(current.ok_or(SessionError::LeaseLost)?.life),
@@ -183,8 +190,14 @@ impl Registry {
         let id = session.id();
         let record = session.stored_record();
         let new = NewId { id, owner };
-        self.reserve_until(&new, session.team(), None, record.created_at, record.expires_at)
-            .await
+        self.reserve_until(
+            &new,
+            session.team(),
+            None,
+            record.created_at,
+            record.expires_at,
+        )
+        .await
     }
 
     async fn reserve_until(
@@ -215,9 +228,9 @@ impl Registry {
                 reservation.lease = lease;
                 Ok(Some(reservation))
             }
-            Reserved::TeamIsFull => {
-                Err(SessionError::TeamAtCapacity(max_of_team.unwrap_or_default()))
-            }
+            Reserved::TeamIsFull => Err(SessionError::TeamAtCapacity(
+                max_of_team.unwrap_or_default(),
+            )),
             Reserved::ProfileIsLeased => Err(SessionError::ProfileBusy(
                 profile.unwrap_or_default().to_owned(),
             )),

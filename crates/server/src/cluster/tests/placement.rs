@@ -59,12 +59,7 @@ fn names(places: &[Place]) -> Vec<&str> {
 #[test]
 fn a_session_stays_here_unless_another_node_is_clearly_better() {
     let own = load(5, 10);
-    let nodes = |sessions| {
-        view([
-            node("a", 1, own),
-            node("b", 2, load(sessions, 10)),
-        ])
-    };
+    let nodes = |sessions| view([node("a", 1, own), node("b", 2, load(sessions, 10))]);
     for random in 0..4 {
         let first = |sessions| {
             let places = plan_placement(&nodes(sessions), own, |max| random % max);
@@ -80,10 +75,14 @@ fn a_session_stays_here_unless_another_node_is_clearly_better() {
 #[test]
 fn nodes_that_cannot_take_a_session_are_not_asked() {
     let full = node("a", 1, load(10, 10));
-    let not_ready = node("b", 2, NodeLoad {
-        ready: false,
-        ..load(0, 10)
-    });
+    let not_ready = node(
+        "b",
+        2,
+        NodeLoad {
+            ready: false,
+            ..load(0, 10)
+        },
+    );
     let draining = Node {
         state: NodeState::Draining,
         ..node("c", 3, load(0, 10))
@@ -131,18 +130,28 @@ fn all_places_are_different_and_can_take_a_session() {
                 max_sessions: max,
                 ready: random.ratio(4_u8, 5_u8)?,
             };
-            let name = if number == 1 { "a".to_owned() } else { format!("n{number}") };
+            let name = if number == 1 {
+                "a".to_owned()
+            } else {
+                format!("n{number}")
+            };
             nodes.push(Node {
                 state: if random.ratio(1_u8, 5_u8)? {
                     NodeState::Draining
                 } else {
                     NodeState::Up
                 },
-                protocol: if random.ratio(1_u8, 9_u8)? { PROTOCOL + 1 } else { PROTOCOL },
+                protocol: if random.ratio(1_u8, 9_u8)? {
+                    PROTOCOL + 1
+                } else {
+                    PROTOCOL
+                },
                 ..node(&name, number, load)
             });
         }
-        let own = nodes.first().map_or_else(NodeLoad::default, |node| node.load);
+        let own = nodes
+            .first()
+            .map_or_else(NodeLoad::default, |node| node.load);
         let can_take = |node: &Node| {
             node.state == NodeState::Up
                 && node.protocol == PROTOCOL
@@ -151,7 +160,11 @@ fn all_places_are_different_and_can_take_a_session() {
         };
         let open = nodes.iter().filter(|node| can_take(node)).count();
         let view = view(nodes);
-        let mut choices = random.arbitrary_iter::<usize>()?.map_while(Result::ok).collect::<Vec<_>>().into_iter();
+        let mut choices = random
+            .arbitrary_iter::<usize>()?
+            .map_while(Result::ok)
+            .collect::<Vec<_>>()
+            .into_iter();
         let places = plan_placement(&view, own, |max| choices.next().unwrap_or(0) % max);
         assert_eq!(places.len(), open.clamp(1, 3));
         let mut seen = HashSet::new();
@@ -161,7 +174,10 @@ fn all_places_are_different_and_can_take_a_session() {
                 Place::Remote(node) => Some(node),
             };
             assert!(seen.insert(node.map(|node| node.number)), "{places:?}");
-            assert!(open == 0 || node.is_some_and(|node| can_take(node)), "{places:?}");
+            assert!(
+                open == 0 || node.is_some_and(|node| can_take(node)),
+                "{places:?}"
+            );
         }
         Ok(())
     });
@@ -177,7 +193,9 @@ fn equal_nodes_all_get_sessions() {
     for _ in 0..400 {
         let places = plan_placement(&view, full.load, |max| {
             // A linear congruential generator, so that the test always makes the same choices.
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (state >> 33) % max
         });
         if let Some(Place::Remote(node)) = places.first() {

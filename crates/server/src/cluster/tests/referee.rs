@@ -124,7 +124,10 @@ impl Model {
         };
         Model {
             now: 0,
-            rows: NAMES.iter().map(|name| ((*name).to_owned(), row())).collect(),
+            rows: NAMES
+                .iter()
+                .map(|name| ((*name).to_owned(), row()))
+                .collect(),
             observers: NAMES.iter().map(observer).collect(),
         }
     }
@@ -161,7 +164,11 @@ impl Model {
     }
 
     fn beat_all(&mut self) {
-        for row in self.rows.values_mut().filter(|row| row.is_running && row.is_alive) {
+        for row in self
+            .rows
+            .values_mut()
+            .filter(|row| row.is_running && row.is_alive)
+        {
             row.beat += 1;
             row.moved_at = self.now;
         }
@@ -204,7 +211,10 @@ impl Model {
             4 | 5 => self.beat_all(),
             6 => self.declare(which),
             7 => {
-                let row = self.rows.get_mut(NAMES[which]).expect("every name has a row");
+                let row = self
+                    .rows
+                    .get_mut(NAMES[which])
+                    .expect("every name has a row");
                 row.is_running = !row.is_running;
             }
             8 => self.register(NAMES[which]),

@@ -132,7 +132,11 @@ impl History {
 /// Returns everything that must not have happened. Call it when all nodes have ended.
 pub(super) fn judge(world: &World, history: &History) -> Vec<Violation> {
     let mut found = leases(world, history);
-    let versions: HashSet<&str> = history.leases.iter().map(|change| &*change.version).collect();
+    let versions: HashSet<&str> = history
+        .leases
+        .iter()
+        .map(|change| &*change.version)
+        .collect();
     for version in world.all_saved() {
         if !versions.contains(version.as_str()) {
             found.push(Violation::SavedInVain { version });
@@ -165,7 +169,10 @@ pub(super) fn leases(world: &World, history: &History) -> Vec<Violation> {
         if is_new_lease {
             if !change.old_session.is_empty() {
                 let session = change.session.clone();
-                found.push(Violation::LeasedTwice { profile: profile(), session });
+                found.push(Violation::LeasedTwice {
+                    profile: profile(),
+                    session,
+                });
             }
             let last = fences.insert(&change.profile, change.fence);
             if last.is_some_and(|last| change.fence <= last) {
@@ -175,14 +182,22 @@ pub(super) fn leases(world: &World, history: &History) -> Vec<Violation> {
         if change.version == change.old_version {
             continue;
         }
-        let object = world.object(&change.version).expect("an object for each version");
+        let object = world
+            .object(&change.version)
+            .expect("an object for each version");
         let version = || change.version.clone();
         let last = versions.insert(&change.profile, &change.version);
         if object.continues != last.unwrap_or_default() {
-            found.push(Violation::LostUpdate { profile: profile(), version: version() });
+            found.push(Violation::LostUpdate {
+                profile: profile(),
+                version: version(),
+            });
         }
         if object.session.to_string() != change.session {
-            found.push(Violation::SavedWithoutLease { profile: profile(), version: version() });
+            found.push(Violation::SavedWithoutLease {
+                profile: profile(),
+                version: version(),
+            });
         }
     }
     found

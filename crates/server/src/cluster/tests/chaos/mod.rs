@@ -76,7 +76,9 @@ impl Cluster {
             server,
         };
         for index in 0..NODES {
-            cluster.relays.push(Relay::start(cluster.server.port()).await);
+            cluster
+                .relays
+                .push(Relay::start(cluster.server.port()).await);
             let process = cluster.spawn(index);
             cluster.nodes.push(process);
         }
@@ -140,7 +142,10 @@ impl Cluster {
             let beats: Vec<Observed> = alive.iter().map(node::observe).collect();
             for verdict in referee.look("last", &beats, asked, Moment::now()) {
                 let counted = connection.declare_dead(&verdict.life, verdict.beat, "last");
-                assert!(counted.await.expect("the database answers"), "nobody beats any more");
+                assert!(
+                    counted.await.expect("the database answers"),
+                    "nobody beats any more"
+                );
             }
             if alive.is_empty() {
                 break;
@@ -186,7 +191,9 @@ async fn wait(duration: Duration) {
 #[expect(clippy::disallowed_methods, reason = "a test may have a variable")]
 fn longer() -> Option<Duration> {
     let seconds = std::env::var(DURATION).ok()?;
-    Some(Duration::from_secs(seconds.parse().expect("a number of seconds")))
+    Some(Duration::from_secs(
+        seconds.parse().expect("a number of seconds"),
+    ))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -219,7 +219,8 @@ impl Node {
         };
         loop {
             let sent = Moment::now();
-            if let Ok((epoch, number)) = connection.register(&registration, |_| String::new()).await {
+            if let Ok((epoch, number)) = connection.register(&registration, |_| String::new()).await
+            {
                 let name = registration.name;
                 *self.life.borrow_mut() = (Life { name, epoch }, number);
                 self.beaten_at.set(sent);

@@ -109,6 +109,8 @@ impl World {
     }
 
     fn lock(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().expect("no node panics while it has the lock")
+        self.told
+            .lock()
+            .expect("no node panics while it has the lock")
     }
 }
