@@ -2,6 +2,7 @@
 
 mod carries;
 mod lost;
+mod nodes;
 mod placed;
 
 use hearth_test_support::{Session, TestCluster};
