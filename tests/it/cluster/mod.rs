@@ -2,6 +2,7 @@
 
 mod carries;
 mod lost;
+mod nodes;
 mod peers;
 mod placed;
 

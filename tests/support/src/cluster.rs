@@ -92,6 +92,11 @@ impl TestCluster {
         &mut self.postgres
     }
 
+    /// Returns the URL of the database of the nodes.
+    pub fn database(&self) -> &str {
+        &self.builders.database
+    }
+
     /// Runs SQL in the database of the nodes. Returns the rows, with `|` between columns.
     pub fn query(&self, sql: &str) -> String {
         self.postgres.query(&self.builders.database, sql)

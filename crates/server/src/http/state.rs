@@ -245,6 +245,7 @@ impl AppState {
                 .map(|firecrawl| firecrawl.counts())
                 .unwrap_or_default(),
             cluster: self.cluster().map(|cluster| cluster.counts()),
+            ready: self.not_ready().is_empty(),
             ..self.registry().read_gauges()
         }
     }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::reconcile::reconcile;
+use super::reconcile::{reconcile, release_leases};
 use super::registry::Registry;
 use crate::cluster::{Cluster, NodeLoad};
 
@@ -48,6 +48,7 @@ pub(crate) fn spawn_member_tasks(
     tracker.spawn(until_stop(boxed(end_fenced_sessions(all(), node()))));
     tracker.spawn(until_stop(boxed(touch(all(), node()))));
     tracker.spawn(until_stop(boxed(reconcile(all(), node()))));
+    tracker.spawn(until_stop(boxed(release_leases(node()))));
 }
 
 type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -137,7 +138,7 @@ impl Registry {
     /// Waits until this node has no sessions, at most until `until`. Call it when the node is
     /// draining. Cancel safe.
     pub async fn drained(&self, until: Option<Instant>) {
-        self.discard_warm_sessions().await;
+        self.stop_warm_pool().await;
         let emptying = async {
             while self.team_quota.total() > 0 || self.is_cleaning_up() {
                 let cleaned = self.services.cleaned.notified();
