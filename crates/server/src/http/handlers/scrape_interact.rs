@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use hearth_contract::{DeleteResponse, InteractSession, ScrapeInteractRequest};
+use hearth_contract::{InteractSession, ScrapeInteractRequest};
 
 use super::delete_session::end_session;
 use crate::http::error::ApiError;
