@@ -322,7 +322,7 @@ pub(crate) async fn sweep_sessions(
             epoch: row.try_get("epoch")?,
         };
         let id = row.try_get("id")?;
-        Ok(LostSession { id, owner })
+        Ok::<_, sqlx::Error>(LostSession { id, owner })
     });
     lost.collect()
 }
