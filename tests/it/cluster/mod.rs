@@ -3,6 +3,7 @@
 mod carries;
 mod lost;
 mod nodes;
+mod peers;
 mod placed;
 
 use hearth_test_support::{Session, TestCluster};
