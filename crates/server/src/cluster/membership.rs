@@ -34,7 +34,7 @@ const REGISTER_EVERY: Duration = Duration::from_secs(1);
 /// The time between two checks of the evidence about the lease.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// What a node needs to join a cluster.
+/// The identity and the limits with which a node joins a cluster.
 #[derive(Debug)]
 pub(crate) struct JoinSpec {
     pub name: String,

@@ -36,7 +36,7 @@ pub(crate) struct NodeLoad {
     pub ready: bool,
 }
 
-/// What a node says about itself when it registers.
+/// The facts that a node states about itself when it registers.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
     pub name: String,
