@@ -19,6 +19,7 @@ mod cdp;
 mod cdp_http;
 mod cdp_neighbours;
 mod certificates;
+mod cluster;
 mod concurrency;
 mod cors;
 mod database;

@@ -9,6 +9,9 @@ pub enum ProfileWarning {
     Damaged,
     /// The profile was saved but its file is missing. The session starts with an empty profile.
     Missing,
+    /// The object storage with profiles does not answer. The server keeps the profile and tries
+    /// again.
+    NotSavedYet,
     /// The session's changes were not saved.
     NotSaved {
         /// The reason.
@@ -32,6 +35,8 @@ pub enum NotSaved {
     BrowserCrashed,
     /// The session exceeded a limit.
     Limit,
+    /// The cluster considered the session's node lost, and let other sessions save to the profile.
+    LeaseLost,
     /// Another reason.
     Other(String),
 }
@@ -74,6 +79,7 @@ impl fmt::Display for NotSaved {
             }
             NotSaved::BrowserCrashed => f.write_str("the browser ended unexpectedly"),
             NotSaved::Limit => f.write_str("the session exceeded a limit"),
+            NotSaved::LeaseLost => f.write_str("the cluster considered the session's server lost"),
             NotSaved::Other(reason) => f.write_str(reason),
         }
     }
@@ -89,6 +95,10 @@ impl ProfileWarning {
             }
             ProfileWarning::Missing => {
                 "The profile was saved earlier but is missing on the server. The session starts with an empty profile."
+                    .to_owned()
+            }
+            ProfileWarning::NotSavedYet => {
+                "The profile is not saved yet, because the object storage does not answer. The server tries again for 5 minutes. Until then, no other session can save to the profile."
                     .to_owned()
             }
             ProfileWarning::NotSaved { reason, has_cookies } => {

@@ -15,9 +15,10 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["sessions"],
     &["backup"],
     &["live_view", "operator", "profiles", "sandbox"],
+    &["cluster"],
     &["store"],
     &["telemetry"],
-    &["firecrawl"],
+    &["firecrawl", "object_storage"],
     &["config"],
     &["outgoing"],
     &[

@@ -16,10 +16,12 @@ use super::number::{number, seconds};
 use super::text::parse_trimmed;
 
 mod database;
+mod options;
 mod profile_store;
 mod secrets;
 
 pub(crate) use self::database::DatabaseUrl;
+pub(crate) use self::options::DatabaseOptions;
 pub(crate) use self::profile_store::{ProfileStoreSpec, S3Keys, S3Spec};
 pub(crate) use self::secrets::ClusterSecrets;
 
@@ -82,7 +84,7 @@ pub(crate) struct ClusterSettings {
     /// Name of this node, which no other node has. If a second process takes it over, the sessions
     /// of the first one end [default: the host name]
     #[arg(long, env = "HEARTH_NODE_NAME", value_name = "NAME",
-          value_parser = parse_node_name)]
+          value_parser = parse_trimmed::<String>)]
     node_name: Option<String>,
 
     /// Address and port on which other nodes connect to this one
@@ -271,14 +273,14 @@ impl ClusterSettings {
     }
 
     fn node_name(&self) -> Result<String, ConfigError> {
-        if let Some(name) = &self.node_name {
-            return Ok(name.clone());
-        }
-        let host_name = fs::read_to_string(HOST_NAME).map_err(|error| error.to_string());
-        host_name
-            .and_then(|name| parse_node_name(&name))
+        let name = match &self.node_name {
+            Some(name) => Ok(name.clone()),
+            None => fs::read_to_string(HOST_NAME)
+                .map_err(|error| format!("cannot read the host name: {error}")),
+        };
+        name.and_then(|name| parse_node_name(&name))
             .map_err(|reason| {
-                ConfigError::new(NODE_NAME, format!("cannot use the host name: {reason}"))
+                ConfigError::new(NODE_NAME, reason)
                     .fixed_by(format!("set {NODE_NAME} to a unique name, such as node-1"))
             })
     }
@@ -289,7 +291,9 @@ impl ClusterSettings {
             Some(given) => {
                 let resolved = given.to_socket_addrs().map_err(|error| {
                     ConfigError::new(PEER_ADDRESS, format!("cannot resolve {given:?}: {error}"))
-                        .fixed_by(format!("set {PEER_ADDRESS}=10.0.0.5:3011, with the address of this machine"))
+                        .fixed_by(format!(
+                            "set {PEER_ADDRESS}=10.0.0.5:3011, with the address of this machine"
+                        ))
                 })?;
                 let mut addresses: Vec<SocketAddr> = resolved.collect();
                 addresses.sort_by_key(SocketAddr::is_ipv6);
@@ -301,7 +305,7 @@ impl ClusterSettings {
             }
         };
         if address.ip().is_unspecified() {
-            let reason = format!("{address} is no address to which other nodes can connect");
+            let reason = format!("other nodes cannot connect to {address}");
             return Err(ConfigError::new(variable, reason).fixed_by(format!(
                 "set {PEER_ADDRESS}=10.0.0.5:{}, with the address of this machine",
                 address.port()
@@ -334,9 +338,8 @@ impl ClusterSettings {
                 let bad = |reason: String| ConfigError::new("HEARTH_S3_KEYS_FILE", reason);
                 let text = read_file(open, path, bad)?;
                 let keys = S3Keys::parse(&text).map_err(|reason| {
-                    bad(format!("{}: {reason}", path.display())).fixed_by(
-                        "write the lines aws_access_key_id=… and aws_secret_access_key=…",
-                    )
+                    bad(format!("{}: {reason}", path.display()))
+                        .fixed_by("write the lines aws_access_key_id=… and aws_secret_access_key=…")
                 })?;
                 Some(keys)
             }

@@ -7,9 +7,14 @@
 
 mod address;
 mod banner;
+mod cluster_targets;
 mod descriptors;
+mod drain;
+mod join;
 mod listeners;
+mod open_profiles;
 mod open_store;
+mod peer_port;
 mod prepare;
 mod reload;
 mod retention;

@@ -1,20 +1,26 @@
-//! The profiles of this server: the list, the leases and deletion.
+//! The profiles of a server or of a cluster, wherever they are.
 
-use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hearth_contract::ProfileItem;
-use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
-use super::file::{CHECKPOINT, DAMAGED, remove, sync_parent};
+use super::checkout::LeaseError;
+use super::error::{OpenError, ProfileError};
+use super::files::ProfileFiles;
 use super::id::ProfileId;
-use super::reconcile::scan;
-use crate::clock;
-use crate::store::{ProfileRecord, Store, StoreError};
+use super::lease::ProfileLease;
+use super::objects::{ObjectsSpec, ProfileObjects, SaveTimes};
+use crate::certificate_authorities::CertificateAuthorities;
+use crate::config::{CurrentLimits, ProfileStoreSpec};
+use crate::metrics::Metrics;
+use crate::object_storage::Bucket;
+use crate::outgoing::TrustError;
+use crate::store::Store;
+use crate::store::cluster::{FencedLease, ProfileLeases};
 use crate::team::Team;
 
 /// Returns the directory of all profiles in the data directory.
@@ -22,165 +28,135 @@ pub(crate) fn profiles_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("profiles")
 }
 
-/// The profiles of this server.
+/// What profiles of a cluster need.
 #[derive(Debug)]
-pub(crate) struct Profiles {
-    dir: PathBuf,
-    pub(super) store: Store,
-    /// Ids of profiles that a session saves to, or that are being deleted.
-    leased: Mutex<HashSet<String>>,
-    /// Locked while a file is replaced or moved.
-    pub(super) moving: Mutex<()>,
+pub(crate) struct ClusterProfiles<'a> {
+    pub place: Option<&'a ProfileStoreSpec>,
+    pub authorities: Option<&'a CertificateAuthorities>,
+    pub data_dir: &'a Path,
+    pub leases: ProfileLeases,
+    pub limits: CurrentLimits,
+    pub metrics: Arc<Metrics>,
+    pub tasks: TaskTracker,
+    pub stop: CancellationToken,
 }
 
-/// The right to change a profile. Dropping it releases the profile.
+/// The profiles that sessions start from and save to.
 #[derive(Debug)]
-pub(super) struct SaveLease {
-    profiles: Arc<Profiles>,
-    pub(super) id: String,
-}
+pub(crate) struct Profiles(Place);
 
-impl Drop for SaveLease {
-    fn drop(&mut self) {
-        self.profiles
-            .leased
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.id);
-    }
+#[derive(Debug)]
+enum Place {
+    Files(Arc<ProfileFiles>),
+    Objects(Arc<ProfileObjects>),
+    /// A cluster whose settings name no place.
+    Nowhere,
 }
 
 impl Profiles {
-    /// Opens or creates the directory, removes drafts that a crash left, and updates the list of
-    /// profiles in the store.
+    /// Opens the profiles of a single server, which are files in `dir`. Removes drafts that a crash
+    /// left, and updates the list of profiles in the store.
     pub async fn open(dir: PathBuf, store: Store) -> Result<Arc<Profiles>, OpenError> {
-        let path = dir.clone();
-        let found = spawn_blocking(move || {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&path)?;
-            fs::set_permissions(&path, Permissions::from_mode(0o700))?;
-            scan(&path)
+        let files = ProfileFiles::open(dir, store).await?;
+        Ok(Arc::new(Profiles(Place::Files(files))))
+    }
+
+    /// Opens the profiles of a cluster. The object storage need not answer.
+    pub async fn open_in_cluster(spec: ClusterProfiles<'_>) -> Result<Arc<Profiles>, OpenError> {
+        let Some(place) = spec.place.cloned() else {
+            return Ok(Arc::new(Profiles(Place::Nowhere)));
+        };
+        let (authorities, metrics) = (spec.authorities.cloned(), Arc::clone(&spec.metrics));
+        let opening = tokio::task::spawn_blocking(move || {
+            Bucket::open(&place, authorities.as_ref(), metrics)
         });
-        let found = found.await.map_err(io::Error::other)??;
-        store.correct_profiles(&found).await?;
-        Ok(Arc::new(Profiles {
-            dir,
-            store,
-            leased: Mutex::default(),
-            moving: Mutex::default(),
-        }))
+        let bucket = opening.await.map_err(std::io::Error::other)??;
+        let objects = ProfileObjects::open(ObjectsSpec {
+            bucket,
+            dir: spec.data_dir.join("unsaved"),
+            leases: spec.leases,
+            limits: spec.limits,
+            metrics: spec.metrics,
+            times: SaveTimes::default(),
+            tasks: spec.tasks,
+            stop: spec.stop,
+        });
+        Ok(Arc::new(Profiles(Place::Objects(objects.await?))))
+    }
+
+    /// Leases a profile, which may not exist yet, to a session. A session that saves to a profile
+    /// of a cluster passes the lease that its reservation acquired.
+    pub fn lease(
+        &self,
+        profile: ProfileId,
+        saves: bool,
+        acquired: Option<FencedLease>,
+    ) -> Result<ProfileLease, LeaseError> {
+        match &self.0 {
+            Place::Files(files) => {
+                let lease = files.lease(profile, saves).ok_or(LeaseError::Busy)?;
+                Ok(lease.into())
+            }
+            Place::Objects(objects) => {
+                if saves && acquired.is_none() {
+                    return Err(LeaseError::Busy);
+                }
+                Ok(objects.lease(profile, acquired.filter(|_| saves)).into())
+            }
+            Place::Nowhere => Err(LeaseError::NoStore),
+        }
     }
 
     /// Returns the profiles of a team, sorted by name.
     pub async fn list(&self, team: &Team) -> Result<Vec<ProfileItem>, ProfileError> {
-        let records = self.store.profiles(team).await?;
-        let dir = self.dir.clone();
-        // The store may list profiles whose files are gone.
-        let exists = move |record: &ProfileRecord| {
-            let path = dir.join(&record.id);
-            path.exists() || path.with_added_extension(CHECKPOINT).exists()
-        };
-        let existing =
-            spawn_blocking(move || records.into_iter().filter(exists).collect::<Vec<_>>());
-        let mut records = existing.await.map_err(io::Error::other)?;
-        records.sort_by(|one, other| one.name.cmp(&other.name));
-        let leased = self.leased.lock().unwrap_or_else(PoisonError::into_inner);
-        let items = records.into_iter().map(|record| ProfileItem {
-            size_bytes: record.size_bytes,
-            saved_at: clock::format(record.saved_at),
-            in_use: leased.contains(&record.id),
-            name: record.name,
-        });
-        Ok(items.collect())
+        match &self.0 {
+            Place::Files(files) => files.list(team).await,
+            Place::Objects(objects) => objects.list(team).await,
+            Place::Nowhere => Ok(Vec::new()),
+        }
     }
 
     /// Deletes a profile, if it exists. Sessions that use a copy keep it.
-    pub async fn delete(self: &Arc<Self>, profile: ProfileId) -> Result<(), ProfileError> {
-        let Some(lease) = self.lease_to_save(&profile.id) else {
-            return Err(ProfileError::InUse(profile.name));
-        };
-        let name = profile.name;
-        let profiles = Arc::clone(self);
-        let removing = spawn_blocking(move || {
-            let path = profiles.path(&lease.id);
-            for file in [
-                path.with_added_extension(CHECKPOINT),
-                path.with_added_extension(DAMAGED),
-                path.clone(),
-            ] {
-                remove(&file)?;
-            }
-            sync_parent(&path)?;
-            Ok(lease)
-        });
-        let removed: io::Result<SaveLease> = removing
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)));
-        let lease = removed.map_err(ProfileError::NotRemoved)?;
-        if let Err(error) = self.store.remove_profile(&lease.id).await {
-            // The profile is deleted in spite of this error.
-            tracing::warn!(profile = name, %error, "record of a deleted profile not removed");
+    pub async fn delete(&self, profile: ProfileId) -> Result<(), ProfileError> {
+        match &self.0 {
+            Place::Files(files) => files.delete(profile).await,
+            Place::Objects(objects) => objects.delete(profile).await,
+            Place::Nowhere => Ok(()),
         }
-        Ok(())
     }
 
-    pub(super) fn lease_to_save(self: &Arc<Self>, id: &str) -> Option<SaveLease> {
-        let is_free = self
-            .leased
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.to_owned());
-        is_free.then(|| SaveLease {
-            profiles: Arc::clone(self),
-            id: id.to_owned(),
-        })
-    }
-
-    pub(super) fn is_leased(&self, id: &str) -> bool {
-        self.leased
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(id)
-    }
-
-    pub(super) fn path(&self, id: &str) -> PathBuf {
-        self.dir.join(id)
-    }
-
-    /// Moves a damaged file aside, unless it was replaced in the meantime. Blocks.
-    pub(super) fn move_aside(&self, id: &str, damaged: &File) -> io::Result<()> {
-        let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = self.path(id);
-        let (there, ours) = (fs::metadata(&path), damaged.metadata()?);
-        if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
-            fs::rename(&path, path.with_added_extension(DAMAGED))?;
-            sync_parent(&path)?;
+    /// Returns the sessions that have ended and whose profile is still being saved. They keep their
+    /// leases.
+    pub fn saving(&self) -> Vec<Uuid> {
+        match &self.0 {
+            Place::Objects(objects) => objects.saving(),
+            Place::Files(_) | Place::Nowhere => Vec::new(),
         }
-        Ok(())
     }
-}
 
-/// An error from listing or deleting profiles.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ProfileError {
-    /// A session saves to the profile of this name.
-    #[error("the profile {0} is in use")]
-    InUse(String),
-    #[error("cannot remove a profile: {0}")]
-    NotRemoved(io::Error),
-    #[error(transparent)]
-    Files(#[from] io::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+    /// Starts to save profiles that an earlier life of this node could not save, as the life
+    /// `epoch` of `node`. Returns their number.
+    pub async fn resume_saves(&self, node: &str, epoch: i64) -> std::io::Result<usize> {
+        match &self.0 {
+            Place::Objects(objects) => objects.resume_saves(node, epoch).await,
+            Place::Files(_) | Place::Nowhere => Ok(0),
+        }
+    }
 
-/// An error from opening the profiles.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
-    #[error(transparent)]
-    Dir(#[from] io::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    /// Removes objects that no profile needs from time to time, until the server stops. All nodes
+    /// take turns.
+    pub fn keep_clean(&self) {
+        if let Place::Objects(objects) = &self.0 {
+            objects.keep_clean();
+        }
+    }
+
+    /// Makes new connections to the object storage trust the authorities of the machine and `own`.
+    /// Blocks.
+    pub fn trust(&self, own: Option<&CertificateAuthorities>) -> Result<(), TrustError> {
+        match &self.0 {
+            Place::Objects(objects) => objects.trust(own),
+            Place::Files(_) | Place::Nowhere => Ok(()),
+        }
+    }
 }
