@@ -15,6 +15,7 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["sessions"],
     &["backup"],
     &["live_view", "operator", "profiles", "sandbox"],
+    &["cluster"],
     &["store"],
     &["telemetry"],
     &["firecrawl"],

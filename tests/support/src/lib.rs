@@ -16,6 +16,7 @@
 //! - [`document`] compares generated sections of documents with what tests observed;
 //! - [`netns`] gives a test private namespaces, [`plain_user`] an unprivileged user, and
 //!   [`ExternalListener`] listeners that no session may reach;
+//! - [`TestPostgres`] is a private PostgreSQL server;
 //! - [`eventually`] is the only function that polls.
 //!
 //! This crate must not depend on the server's crates. It has the same view of the server as any
@@ -40,6 +41,7 @@ mod installation;
 pub mod netns;
 mod output;
 pub mod plain_user;
+mod postgres;
 pub mod process;
 mod reply;
 pub mod report;
@@ -58,6 +60,7 @@ pub use exchange::Exchange;
 pub use execution::Execution;
 pub use external_listener::{ANSWER, ExternalListener};
 pub use installation::binary;
+pub use postgres::TestPostgres;
 pub use reply::Reply;
 pub use server::{ServerBuilder, StartFailure, TestServer, new_data_dir};
 pub use session::Session;

@@ -7,6 +7,7 @@ mod addresses;
 mod blocking;
 mod certificates;
 mod changes;
+mod cluster;
 mod country_proxies;
 mod data_dir;
 mod describe;
@@ -34,6 +35,9 @@ mod values;
 mod warm;
 
 pub(crate) use self::changes::{Change, adopt_reloadable, changes};
+pub(crate) use self::cluster::{
+    ClusterSecrets, ClusterSpec, DatabaseUrl, PeerTls, ProfileStoreSpec, S3Keys, S3Spec,
+};
 pub(crate) use self::data_dir::DataDir;
 pub(crate) use self::describe::{Described, describe};
 pub(crate) use self::env_file::EnvFile;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,6 +15,7 @@ use super::addresses::{
 };
 use super::blocking::BlockingSettings;
 use super::certificates::CertificateSettings;
+use super::cluster::{ClusterNeeds, ClusterSettings, ClusterSpec};
 use super::egress::EgressSettings;
 use super::error::ConfigError;
 use super::firecrawl::FirecrawlSettings;
@@ -149,6 +151,14 @@ pub(crate) struct Config {
     pub firecrawl: FirecrawlSettings,
 
     #[command(flatten)]
+    cluster_settings: ClusterSettings,
+
+    /// The settings of a node, if this server is one. `lifecycle::prepare` fills it, while files can
+    /// be read.
+    #[arg(skip)]
+    pub cluster: Option<Arc<ClusterSpec>>,
+
+    #[command(flatten)]
     pub limits: Limits,
 
     #[command(flatten)]
@@ -181,6 +191,7 @@ impl Config {
         self.certificates.read(&|path| File::open(path))?;
         self.blocking.read(&|path| File::open(path))?;
         self.firecrawl.read(&|path| File::open(path))?;
+        self.read_cluster(&keys)?;
         self.isolation.check_listen(self.listen)?;
         self.isolation.uids().map(drop)
     }
@@ -198,6 +209,19 @@ impl Config {
     /// Returns the files with keys.
     pub fn key_files(&self) -> Vec<PathBuf> {
         self.keys.files().cloned().collect()
+    }
+
+    /// Reads and returns the settings of a node, if this server is one.
+    pub fn read_cluster(&self, keys: &ApiKeys) -> Result<Option<Arc<ClusterSpec>>, ConfigError> {
+        let needs = ClusterNeeds {
+            has_keys: !keys.is_empty(),
+            has_public_url: self.public_url.is_some(),
+            isolation: self.isolation.level,
+        };
+        let spec = self
+            .cluster_settings
+            .read(&|path| File::open(path), needs)?;
+        Ok(spec.map(Arc::new))
     }
 
     /// Takes over the reloadable settings.

@@ -67,7 +67,7 @@ pub(crate) enum Role {
 /// Locks the data directory, removes the remains of an earlier server from it, binds the listener
 /// and gives up root privileges. As root, and as the first process of a container, it splits the
 /// process.
-pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
+pub(crate) fn prepare(mut config: Config) -> anyhow::Result<Role> {
     return_freed_memory();
     if let Err(error) = raise_open_file_limit() {
         tracing::warn!(%error, "limit of open files not raised");
@@ -76,6 +76,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     let mut files = SettingFiles::of(&config);
     let key_files = files.states(&config.key_files());
     let keys = config.keys()?;
+    config.cluster = config.read_cluster(&keys)?;
     let authorities = config.certificates.read(&|path| File::open(path))?;
     let block_list = config.blocking.read(&|path| File::open(path))?;
     let firecrawl = config.firecrawl.read(&|path| File::open(path))?;

@@ -1,0 +1,66 @@
+//! One request on one connection.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::{Request, Response};
+
+use crate::error::SendError;
+use crate::link::{Link, RequestBody};
+use crate::pool::Pool;
+use crate::received::Received;
+
+/// The result of one attempt to send a request.
+pub(crate) enum Attempt {
+    Finished(Result<Response<Received>, SendError>),
+    /// Nothing of the request was written.
+    NotSent(Request<RequestBody>, String),
+}
+
+/// Sends a request on a connection, and waits for the head of the response.
+pub(crate) async fn attempt(
+    mut link: Link,
+    request: Request<RequestBody>,
+    pool: &Arc<Pool>,
+) -> Attempt {
+    let sent = exchange(&mut link, request).await;
+    match sent {
+        Ok((response, is_open)) => {
+            let link = is_open.then_some(link);
+            let response = response.map(|body| Received::new(body, link, Arc::clone(pool)));
+            Attempt::Finished(Ok(response))
+        }
+        Err(mut error) => match error.take_message() {
+            Some(unsent) => Attempt::NotSent(unsent, error.error().to_string()),
+            None => {
+                let reason = error.error().to_string();
+                Attempt::Finished(Err(SendError::Unanswered(reason)))
+            }
+        },
+    }
+}
+
+/// Returns the response, and true if its connection is still open.
+async fn exchange(
+    link: &mut Link,
+    request: Request<RequestBody>,
+) -> Result<(Response<Incoming>, bool), TrySendError<Request<RequestBody>>> {
+    let mut receiving = pin!(link.sender.try_send_request(request));
+    let driver = &mut link.driver;
+    let mut is_open = true;
+    poll_fn(|cx| {
+        if is_open && driver.as_mut().poll(cx).is_ready() {
+            // hyper may have read a short response to its end.
+            is_open = false;
+        }
+        match receiving.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map(|response| (response, is_open))),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}

@@ -1,0 +1,36 @@
+//! One open connection to another node.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::client::conn::http1::SendRequest;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::remote::Remote;
+
+/// The type of all bodies on one connection.
+pub(crate) type RequestBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+
+/// The future that reads and writes a connection.
+pub(crate) type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// A connection to another node. Dropping it closes the connection.
+pub(crate) struct Link {
+    pub remote: Remote,
+    pub sender: SendRequest<RequestBody>,
+    pub driver: Driver,
+    /// Counts the connection.
+    pub permit: OwnedSemaphorePermit,
+}
+
+impl Link {
+    /// Returns true if the connection is open and its last exchange is complete. Never waits: the
+    /// connection reads and writes what it can at once.
+    pub fn is_reusable(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.driver.as_mut().poll(&mut cx).is_pending() && self.sender.is_ready()
+    }
+}
