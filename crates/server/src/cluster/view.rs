@@ -4,64 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::moment::Moment;
-
-/// One life of a node, from its registration to its end. A later life of the same name has a larger
-/// epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Life {
-    pub name: String,
-    pub epoch: i64,
-}
-
-/// The state of a node in the store. One life only moves to a later state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum NodeState {
-    /// It creates sessions.
-    Up,
-    /// It creates none, and its sessions continue.
-    Draining,
-    /// It has ended in an orderly way.
-    Left,
-    /// Another node has declared it dead.
-    Dead,
-}
-
-impl NodeState {
-    /// Returns the name in the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            NodeState::Up => "up",
-            NodeState::Draining => "draining",
-            NodeState::Left => "left",
-            NodeState::Dead => "dead",
-        }
-    }
-
-    /// Returns the state with this name in the store.
-    pub fn parse(name: &str) -> Option<NodeState> {
-        let all = [
-            NodeState::Up,
-            NodeState::Draining,
-            NodeState::Left,
-            NodeState::Dead,
-        ];
-        all.into_iter().find(|state| state.as_str() == name)
-    }
-
-    /// Returns true if the node owns sessions.
-    pub fn is_alive(self) -> bool {
-        matches!(self, NodeState::Up | NodeState::Draining)
-    }
-}
-
-/// The sessions of a node, and whether it can have more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct NodeLoad {
-    pub sessions: usize,
-    pub max_sessions: usize,
-    /// False if the node lacks memory, disk space or a working browser.
-    pub ready: bool,
-}
+pub(crate) use crate::store::cluster::{Life, NodeLoad, NodeState};
 
 /// A node that is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 //! `statements` contains all SQL, in a form that PostgreSQL also understands, and `schema` contains
 //! the migrations. The store does not depend on the resources of sessions.
 
+pub(crate) mod cluster;
 mod error;
 mod rows;
 mod schema;

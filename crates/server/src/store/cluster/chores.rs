@@ -1,0 +1,26 @@
+//! Chores, which one node does for all from time to time.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use crate::store::error::StoreError;
+
+/// Makes a chore due again after $2 milliseconds, if it is due.
+const CLAIM: &str = "
+    INSERT INTO chores (name, due_at_ms)
+    VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $2::bigint)
+    ON CONFLICT (name) DO UPDATE SET due_at_ms = excluded.due_at_ms
+    WHERE chores.due_at_ms <= (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+    RETURNING 1";
+
+/// Claims the chore `name`, which is then due again after `every`. Returns true for at most one of
+/// the nodes that ask at the same time.
+pub(crate) async fn claim(pool: &PgPool, name: &str, every: Duration) -> Result<bool, StoreError> {
+    let claimed = sqlx::query(CLAIM)
+        .bind(name)
+        .bind(i64::try_from(every.as_millis()).unwrap_or(i64::MAX))
+        .fetch_optional(pool)
+        .await?;
+    Ok(claimed.is_some())
+}

@@ -1,0 +1,128 @@
+//! The own connections of a node's membership.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection, PgPool};
+use tokio::time::timeout;
+
+use super::nodes::{self, Life, LostSession, NodeLoad, NodeRecord, NodeState, Registration};
+use crate::store::error::StoreError;
+
+/// The time limit for a new connection, and for one statement.
+const BOUND: Duration = Duration::from_secs(2);
+
+/// A connection for beats or looks, apart from those of sessions: a statement about a session must
+/// not delay a beat. A connection that does not answer in time is replaced by the next call.
+#[derive(Debug)]
+pub(crate) struct MemberConnection {
+    options: PgConnectOptions,
+    bound: Duration,
+    connection: Option<PgConnection>,
+}
+
+/// Runs a statement on the connection, within the time limit.
+macro_rules! run {
+    ($self:ident, $connection:ident => $statement:expr) => {{
+        let mut connection = $self.take().await?;
+        let $connection = &mut connection;
+        let result = timeout($self.bound, $statement).await;
+        let result = result.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut));
+        // After any other error, the state of the connection is unknown.
+        if matches!(result, Ok(_) | Err(sqlx::Error::Database(_))) {
+            $self.connection = Some(connection);
+        }
+        Ok(result?)
+    }};
+}
+
+impl MemberConnection {
+    /// Creates a connection to the database of `pool`, which the first call opens.
+    pub fn new(pool: &PgPool) -> MemberConnection {
+        MemberConnection::with(PgConnectOptions::clone(&pool.connect_options()), BOUND)
+    }
+
+    /// Creates a connection with another time limit.
+    pub(super) fn with(options: PgConnectOptions, bound: Duration) -> MemberConnection {
+        MemberConnection {
+            options,
+            bound,
+            connection: None,
+        }
+    }
+
+    async fn take(&mut self) -> Result<PgConnection, StoreError> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => {
+                let connected = timeout(self.bound, self.options.connect()).await;
+                Ok(connected.map_err(|_| sqlx::Error::PoolTimedOut)??)
+            }
+        }
+    }
+
+    /// Begins a new life of a node; see [`nodes::register`].
+    pub async fn register(
+        &mut self,
+        registration: &Registration,
+        prove: impl Fn(i64) -> String,
+    ) -> Result<(i64, u16), StoreError> {
+        run!(self, connection => nodes::register(connection, registration, prove))
+    }
+
+    /// Moves the beat of a node; see [`nodes::beat`].
+    pub async fn beat(&mut self, life: &Life, load: NodeLoad) -> Result<bool, StoreError> {
+        run!(self, connection => nodes::beat(connection, life, load))
+    }
+
+    /// Returns the nodes that are alive.
+    pub async fn alive(&mut self) -> Result<Vec<NodeRecord>, StoreError> {
+        run!(self, connection => nodes::alive(connection))
+    }
+
+    /// Returns all nodes, also those that have ended lately.
+    pub async fn all(&mut self) -> Result<Vec<NodeRecord>, StoreError> {
+        run!(self, connection => nodes::all(connection))
+    }
+
+    /// Returns the epoch and the state of the latest life of a name.
+    pub async fn latest_life(&mut self, name: &str) -> Result<Option<(i64, NodeState)>, StoreError> {
+        run!(self, connection => nodes::latest_life(connection, name))
+    }
+
+    /// Ends the lease of a node; see [`nodes::declare_dead`].
+    pub async fn declare_dead(
+        &mut self,
+        life: &Life,
+        beat: i64,
+        by: &str,
+    ) -> Result<bool, StoreError> {
+        run!(self, connection => nodes::declare_dead(connection, life, beat, by))
+    }
+
+    /// Marks a node as draining, if it is up.
+    pub async fn drain(&mut self, life: &Life) -> Result<(), StoreError> {
+        run!(self, connection => nodes::drain(connection, life))
+    }
+
+    /// Marks the node with this name as draining. Returns false if no such node is alive.
+    pub async fn drain_named(&mut self, name: &str) -> Result<bool, StoreError> {
+        run!(self, connection => nodes::drain_named(connection, name))
+    }
+
+    /// Ends a life in an orderly way.
+    pub async fn leave(&mut self, life: &Life) -> Result<(), StoreError> {
+        run!(self, connection => nodes::leave(connection, life))
+    }
+
+    /// Ends the sessions of nodes that are not alive, as of `now`. Returns them.
+    pub async fn sweep_sessions(&mut self, now: Timestamp) -> Result<Vec<LostSession>, StoreError> {
+        run!(self, connection => nodes::sweep_sessions(connection, now))
+    }
+
+    /// Deletes the nodes that ended a day ago.
+    pub async fn forget_ended(&mut self) -> Result<(), StoreError> {
+        run!(self, connection => nodes::forget_ended(connection))
+    }
+}

@@ -1,0 +1,18 @@
+//! What the nodes of a cluster share in PostgreSQL.
+//!
+//! Only these modules use functions that SQLite does not have. Their statements do not compare the
+//! clocks of two machines.
+
+mod chores;
+mod connection;
+mod nodes;
+mod profile_leases;
+mod sessions;
+
+pub(crate) use self::chores::claim;
+pub(crate) use self::connection::MemberConnection;
+pub(crate) use self::nodes::{Life, LostSession, NodeLoad, NodeRecord, NodeState, Registration};
+pub(crate) use self::profile_leases::{
+    FencedLease, LeaseOwner, ProfileLeases, SavedProfile, SavedVersion, acquire, reacquire, release,
+};
+pub(crate) use self::sessions::{ClusterSession, ClusterSessions, Reservation, Reserved};
