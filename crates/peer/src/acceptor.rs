@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -14,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 use crate::error::{AcceptError, IdentityError};
 use crate::fingerprint::Fingerprint;
 use crate::identity::Identity;
-use crate::tls::server_config;
+use crate::tls::{GREETING, server_config};
 
 /// The time limit for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,10 +82,13 @@ impl Acceptor {
                 return Err(AcceptError::UnknownPeer);
             }
         }
-        Ok(Accepted {
-            stream,
-            fingerprint,
-        })
+        timeout(HANDSHAKE_TIMEOUT, greet(stream))
+            .await
+            .map_err(|_| AcceptError::TimedOut(HANDSHAKE_TIMEOUT))?
+            .map(|stream| Accepted {
+                stream,
+                fingerprint,
+            })
     }
 
     /// Returns true if the node of an accepted connection is still known.
@@ -105,6 +109,14 @@ impl Acceptor {
         *refreshed_at = Some(Instant::now());
         let _ = timeout(HANDSHAKE_TIMEOUT, self.peers.refresh()).await;
     }
+}
+
+/// Tells the client that it was accepted. In TLS 1.3 a client cannot tell otherwise, and a request
+/// that was sent too early would count as received.
+async fn greet(mut stream: TlsStream<TcpStream>) -> Result<TlsStream<TcpStream>, AcceptError> {
+    stream.write_all(&GREETING).await?;
+    stream.flush().await?;
+    Ok(stream)
 }
 
 impl fmt::Debug for Acceptor {

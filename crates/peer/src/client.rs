@@ -11,7 +11,7 @@ use hyper::client::conn::http1;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use nix::sys::socket::{setsockopt, sockopt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -26,7 +26,7 @@ use crate::pool::Pool;
 use crate::received::Received;
 use crate::remote::Remote;
 use crate::signature::Signer;
-use crate::tls::client_config;
+use crate::tls::{GREETING, client_config};
 
 /// The time limit for a connection, with its TLS handshake and the wait for one of the connections
 /// that the limit allows.
@@ -154,7 +154,7 @@ impl Client {
             Ok(Link {
                 remote,
                 sender,
-                driver: Box::pin(connection.with_upgrades()),
+                driver: Some(Box::pin(connection.with_upgrades())),
                 permit,
             })
         };
@@ -187,11 +187,15 @@ impl Client {
         let config = client_config(identity, remote.fingerprint)
             .map_err(|error| format!("cannot use TLS: {error}"))?;
         let name = ServerName::IpAddress(remote.address.ip().into());
-        let stream = TlsConnector::from(config)
+        let mut stream = TlsConnector::from(config)
             .connect(name, stream)
             .await
             .map_err(|error| format!("the TLS handshake failed: {error}"))?;
-        Ok(Box::new(stream))
+        let mut greeting = [0; GREETING.len()];
+        match stream.read_exact(&mut greeting).await {
+            Ok(_) if greeting == GREETING => Ok(Box::new(stream)),
+            _ => Err("it does not accept this node".to_owned()),
+        }
     }
 }
 

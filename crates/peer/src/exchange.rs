@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -29,8 +28,7 @@ pub(crate) async fn attempt(
 ) -> Attempt {
     let sent = exchange(&mut link, request).await;
     match sent {
-        Ok((response, is_open)) => {
-            let link = is_open.then_some(link);
+        Ok(response) => {
             let response = response.map(|body| Received::new(body, link, Arc::clone(pool)));
             Attempt::Finished(Ok(response))
         }
@@ -44,23 +42,15 @@ pub(crate) async fn attempt(
     }
 }
 
-/// Returns the response, and true if its connection is still open.
+/// Returns the response. Advances the connection meanwhile.
 async fn exchange(
     link: &mut Link,
     request: Request<RequestBody>,
-) -> Result<(Response<Incoming>, bool), TrySendError<Request<RequestBody>>> {
+) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
     let mut receiving = pin!(link.sender.try_send_request(request));
-    let driver = &mut link.driver;
-    let mut is_open = true;
     poll_fn(|cx| {
-        if is_open && driver.as_mut().poll(cx).is_ready() {
-            // hyper may have read a short response to its end.
-            is_open = false;
-        }
-        match receiving.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result.map(|response| (response, is_open))),
-            Poll::Pending => Poll::Pending,
-        }
+        link.advance(cx);
+        receiving.as_mut().poll(cx)
     })
     .await
 }

@@ -21,7 +21,8 @@ pub(crate) type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>
 pub(crate) struct Link {
     pub remote: Remote,
     pub sender: SendRequest<RequestBody>,
-    pub driver: Driver,
+    /// `None` when it has ended, also because the connection was upgraded.
+    pub driver: Option<Driver>,
     /// Counts the connection.
     pub permit: OwnedSemaphorePermit,
 }
@@ -30,7 +31,16 @@ impl Link {
     /// Returns true if the connection is open and its last exchange is complete. Never waits: the
     /// connection reads and writes what it can at once.
     pub fn is_reusable(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.driver.as_mut().poll(&mut cx).is_pending() && self.sender.is_ready()
+        self.advance(&mut Context::from_waker(Waker::noop()));
+        self.driver.is_some() && self.sender.is_ready()
+    }
+
+    /// Reads and writes the connection. Errors are also those of the request and of the body.
+    pub fn advance(&mut self, cx: &mut Context<'_>) {
+        if let Some(driver) = &mut self.driver
+            && driver.as_mut().poll(cx).is_ready()
+        {
+            self.driver = None;
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::pool::Pool;
 /// closes the connection. A reader that pauses makes the other node wait.
 pub struct Received {
     body: Incoming,
-    /// `None` when the connection has ended.
+    /// `None` after it was handed over.
     link: Option<Link>,
     is_complete: bool,
     pool: Arc<Pool>,
@@ -30,10 +30,10 @@ pub fn is_upgraded<B>(response: &Response<B>) -> bool {
 }
 
 impl Received {
-    pub(crate) fn new(body: Incoming, link: Option<Link>, pool: Arc<Pool>) -> Received {
+    pub(crate) fn new(body: Incoming, link: Link, pool: Arc<Pool>) -> Received {
         Received {
             body,
-            link,
+            link: Some(link),
             is_complete: false,
             pool,
         }
@@ -43,19 +43,11 @@ impl Received {
     /// connection.
     pub async fn hand_over(mut self) -> Option<OwnedSemaphorePermit> {
         let link = self.link.take()?;
-        // The upgrade fails after an error.
-        let _ = link.driver.await;
-        Some(link.permit)
-    }
-
-    /// Advances the connection.
-    fn poll_driver(&mut self, cx: &mut Context<'_>) {
-        if let Some(link) = &mut self.link
-            && link.driver.as_mut().poll(cx).is_ready()
-        {
-            // The body contains the error, if there was one.
-            self.link = None;
+        if let Some(driver) = link.driver {
+            // The upgrade fails after an error.
+            let _ = driver.await;
         }
+        Some(link.permit)
     }
 }
 
@@ -68,7 +60,9 @@ impl Body for Received {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
         let received = &mut *self;
-        received.poll_driver(cx);
+        if let Some(link) = &mut received.link {
+            link.advance(cx);
+        }
         let frame = Pin::new(&mut received.body).poll_frame(cx);
         if let Poll::Ready(None) = frame {
             received.is_complete = true;

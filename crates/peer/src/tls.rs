@@ -21,6 +21,9 @@ use tokio_rustls::rustls::{
 use crate::fingerprint::Fingerprint;
 use crate::identity::Identity;
 
+/// The bytes that an accepted client receives before its first request.
+pub(crate) const GREETING: [u8; 1] = *b"H";
+
 /// Returns the implementation of the cryptography.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())

@@ -1,0 +1,7 @@
+//! Tests of connections between nodes over real sockets.
+
+mod connections;
+mod exchanges;
+mod harness;
+mod identities;
+mod upgrades;
