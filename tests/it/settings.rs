@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use hearth_test_support::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 44] = [
+const SETTINGS: [&str; 59] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_API_KEYS_FILE",
@@ -48,12 +48,27 @@ const SETTINGS: [&str; 44] = [
     "HEARTH_BLOCK_HOSTS_FILE",
     "HEARTH_CA_FILE",
     "HEARTH_IGNORE_CERTIFICATE_ERRORS",
+    "HEARTH_DATABASE_URL",
+    "HEARTH_DATABASE_URL_FILE",
+    "HEARTH_CLUSTER_SECRET",
+    "HEARTH_CLUSTER_SECRET_FILE",
+    "HEARTH_NODE_NAME",
+    "HEARTH_PEER_LISTEN",
+    "HEARTH_PEER_ADDRESS",
+    "HEARTH_PEER_TLS",
+    "HEARTH_PROFILE_STORE",
+    "HEARTH_S3_ENDPOINT",
+    "HEARTH_S3_REGION",
+    "HEARTH_S3_KEYS_FILE",
+    "HEARTH_DRAIN_SECONDS",
+    "HEARTH_RETIRE_AFTER_SESSIONS",
+    "HEARTH_DANGEROUSLY_ALLOW_UNSANDBOXED_CLUSTER",
     "HEARTH_LOG",
     "HEARTH_LOG_FORMAT",
 ];
 
 /// Values that are invalid for the named setting.
-const BAD_VALUES: [(&str, &[&str]); 44] = [
+const BAD_VALUES: [(&str, &[&str]); 50] = [
     (
         "HEARTH_LISTEN",
         &[
@@ -177,6 +192,16 @@ const BAD_VALUES: [(&str, &[&str]); 44] = [
         "HEARTH_IGNORE_CERTIFICATE_ERRORS",
         &["localhost", "*:443", "https://a.example", "127.0.0.1:99999"],
     ),
+    (
+        "HEARTH_DATABASE_URL",
+        &["hearth", "mysql://localhost/hearth", "postgresql://localhost"],
+    ),
+    ("HEARTH_DATABASE_URL_FILE", &["/nowhere/url", "/dev/null"]),
+    // These require a database.
+    ("HEARTH_CLUSTER_SECRET", &["short"]),
+    ("HEARTH_NODE_NAME", &["two words", "node-a"]),
+    ("HEARTH_PEER_TLS", &["on"]),
+    ("HEARTH_DRAIN_SECONDS", &["-1", "1h"]),
     ("HEARTH_LOG", &["hearth=loudly", "inof", "hearth="]),
     ("HEARTH_LOG_FORMAT", &["xml"]),
 ];

@@ -42,6 +42,11 @@ impl ErrorBody {
         Self::new(format!("Firecrawl did not answer this request: {reason}."))
     }
 
+    /// Reports that the node of a cluster that had received a request has not answered it.
+    pub fn node_lost() -> Self {
+        Self::new("The node that received this request did not answer.")
+    }
+
     /// Reports that the `Authorization` header is missing or has a scheme other than `Bearer`.
     pub fn unauthorized() -> Self {
         Self::new("Unauthorized")
@@ -179,6 +184,16 @@ impl ErrorBody {
         Self::new(format!(
             "Cannot record the session: {reason}. The session was not created."
         ))
+    }
+
+    /// Reports that sessions cannot be read from the store, which is a database in a cluster.
+    pub fn store_unreadable(reason: &str) -> Self {
+        Self::new(format!("Cannot read sessions: {reason}. Try again."))
+    }
+
+    /// Reports that another node has the session, and cannot be reached. Nothing was run.
+    pub fn node_unreachable() -> Self {
+        Self::new("The node of this session cannot be reached from here; nothing was run.")
     }
 
     /// Reports that another session saves to the profile, or the profile is being deleted.

@@ -16,6 +16,10 @@ pub struct LivenessResponse {
 pub enum NotReady {
     /// The server is stopping.
     Stopping,
+    /// The node creates no more sessions, and stops when those that it has are over.
+    Draining,
+    /// The node has lost its lease on its sessions, and ends them.
+    LeaseLost,
     /// The disk has too little free space.
     DiskFull {
         /// Free space in MiB.
@@ -51,6 +55,8 @@ impl NotReady {
     pub fn sentence(&self) -> String {
         match self {
             NotReady::Stopping => "The server is stopping.".to_owned(),
+            NotReady::Draining => "The node is draining.".to_owned(),
+            NotReady::LeaseLost => "The node has lost its lease.".to_owned(),
             NotReady::DiskFull { free_mb, min_mb } => {
                 format!("The disk is full: {free_mb} MiB are free, the minimum is {min_mb} MiB.")
             }

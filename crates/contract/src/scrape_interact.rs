@@ -83,7 +83,7 @@ impl ScrapeInteractRequest {
 }
 
 /// The session in which code ran, for the response.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(
     missing_docs,

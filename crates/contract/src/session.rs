@@ -29,6 +29,8 @@ pub enum DestroyedReason {
     ServerStopped,
     /// The server that owned the session is gone.
     ServerLost,
+    /// The node of a cluster that owned the session is gone, or has lost its lease.
+    NodeLost,
 }
 
 impl DestroyedReason {
@@ -42,6 +44,7 @@ impl DestroyedReason {
             Self::Limit => "limit",
             Self::ServerStopped => "server_stopped",
             Self::ServerLost => "server_lost",
+            Self::NodeLost => "node_lost",
         }
     }
 
@@ -55,6 +58,7 @@ impl DestroyedReason {
             Self::Limit,
             Self::ServerStopped,
             Self::ServerLost,
+            Self::NodeLost,
         ];
         all.into_iter().find(|reason| reason.as_str() == name)
     }
@@ -71,6 +75,7 @@ impl DestroyedReason {
             Self::Limit => "The session exceeded a limit while the code was running",
             Self::ServerStopped => "The server was stopped while the code was running",
             Self::ServerLost => "The server that owned the session is gone",
+            Self::NodeLost => "The machine that ran the session is gone",
         }
     }
 }
@@ -86,6 +91,7 @@ impl DestroyedReason {
             Self::Limit => "The session exceeded a limit.",
             Self::ServerStopped => "The server was stopped.",
             Self::ServerLost => "The server that owned the session is gone.",
+            Self::NodeLost => "The machine that ran the session is gone.",
         }
     }
 }

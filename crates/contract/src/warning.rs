@@ -32,6 +32,8 @@ pub enum NotSaved {
     BrowserCrashed,
     /// The session exceeded a limit.
     Limit,
+    /// The cluster considered the session's node lost, and let other sessions save to the profile.
+    LeaseLost,
     /// Another reason.
     Other(String),
 }
@@ -74,6 +76,7 @@ impl fmt::Display for NotSaved {
             }
             NotSaved::BrowserCrashed => f.write_str("the browser ended unexpectedly"),
             NotSaved::Limit => f.write_str("the session exceeded a limit"),
+            NotSaved::LeaseLost => f.write_str("the cluster considered the session's server lost"),
             NotSaved::Other(reason) => f.write_str(reason),
         }
     }

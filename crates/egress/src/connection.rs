@@ -4,6 +4,7 @@
 //! client connection. The accept loop that creates connections is in `proxy`.
 
 use std::future::pending;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -14,6 +15,7 @@ use tracing::Span;
 use crate::allow::AllowList;
 use crate::authority::Authority;
 use crate::block_list::BlockList;
+use crate::cluster_targets::CurrentTargets;
 use crate::denials::{DenialCounters, RecentDenials};
 use crate::denied::{Denied, Reason};
 use crate::meter::{Meter, Totals, Traffic};
@@ -36,6 +38,7 @@ pub(crate) struct Shared {
     /// Replaced as a whole, so that a decision uses one policy.
     policy: RwLock<Arc<Policy>>,
     pub(crate) self_ports: SelfPorts,
+    pub(crate) cluster: CurrentTargets,
     pub(crate) resolver: Arc<dyn Resolve>,
     pub(crate) lookups: SharedLookups,
     pub(crate) totals: Arc<Totals>,
@@ -49,6 +52,7 @@ impl Shared {
         Shared {
             policy: RwLock::new(Arc::new(policy)),
             self_ports: SelfPorts::default(),
+            cluster: CurrentTargets::default(),
             resolver,
             lookups: SharedLookups::new(LookupLimits::STANDARD),
             totals: Arc::default(),
@@ -157,6 +161,22 @@ impl ProxyState {
 
     pub(crate) fn self_ports(&self) -> &SelfPorts {
         &self.shared.self_ports
+    }
+
+    /// Returns the reason if a session never reaches a socket address, whatever the policy allows.
+    pub(crate) fn denied_socket(&self, socket: SocketAddr) -> Option<Reason> {
+        if self.shared.self_ports.contains(socket) {
+            Some(Reason::SelfPort)
+        } else if self.shared.cluster.contains(socket) {
+            Some(Reason::Cluster)
+        } else {
+            None
+        }
+    }
+
+    /// Returns true if a session never reaches a name, whatever the policy allows.
+    pub(crate) fn is_cluster_name(&self, target: &Authority) -> bool {
+        self.shared.cluster.names(target)
     }
 
     pub(crate) fn resolver(&self) -> &Arc<dyn Resolve> {

@@ -31,6 +31,8 @@ pub(crate) enum Reason {
     Metadata { is_listed: bool },
     /// The target is a port of this server on this machine.
     SelfPort,
+    /// The target belongs to the cluster of this server, such as its database.
+    Cluster,
     /// The host serves advertisements or trackers, which the session blocks.
     Advertisement,
     /// The name does not resolve.
@@ -63,6 +65,7 @@ impl Reason {
             Reason::Address(kind) => kind,
             Reason::Metadata { .. } => "metadata",
             Reason::SelfPort => "own port",
+            Reason::Cluster => "cluster",
             Reason::Advertisement => "advertisement",
             Reason::Unresolved => "unresolved",
             Reason::Unreachable => "unreachable",
@@ -81,6 +84,7 @@ impl Reason {
             Reason::Port,
             metadata,
             Reason::SelfPort,
+            Reason::Cluster,
         ]
         .map(Reason::label);
         fixed.into_iter().chain(addresses::blocked_kinds())
@@ -129,6 +133,9 @@ impl Denied {
             }
             Reason::SelfPort => {
                 format!("{target} was denied: it {is} a port of this Hearth server")
+            }
+            Reason::Cluster => {
+                format!("{target} was denied: it {is} a part of this Hearth cluster")
             }
             Reason::Advertisement => {
                 format!("{target} was denied: the session blocks advertisements and trackers")
@@ -182,7 +189,7 @@ impl Denied {
                 "To allow it, start the server with {fix}{}",
                 self.list_hint()
             );
-        } else if self.reason == Reason::SelfPort {
+        } else if matches!(self.reason, Reason::SelfPort | Reason::Cluster) {
             text.push_str("No setting allows this.\n");
         } else if self.reason == Reason::Advertisement {
             let _ = writeln!(text, "To allow it, create the session with {NO_BLOCKING}.");
@@ -247,6 +254,7 @@ mod tests {
                 Some("HEARTH_EGRESS_ALLOW_METADATA=true"),
             ),
             ("127.0.0.1:3010", Reason::SelfPort, None),
+            ("10.0.0.7:3011", Reason::Cluster, None),
             ("ads.example:443", Reason::Advertisement, None),
             ("a.example:443", Reason::Unresolved, None),
         ] {

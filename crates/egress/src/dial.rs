@@ -84,12 +84,15 @@ impl ProxyState {
     async fn connect(&self, target: &Authority) -> Result<OutboundConnection, Reason> {
         let policy = self.policy();
         let route = policy.plan_route(target)?;
+        if self.is_cluster_name(target) {
+            return Err(Reason::Cluster);
+        }
         if self.is_blocked(target) {
             return Err(Reason::Advertisement);
         }
         let check = |addresses: &[IpAddr]| {
-            let is_self = |socket| self.self_ports().contains(socket);
-            policy.check_addresses(target, addresses, is_self, is_local_address)
+            let denied = |socket| self.denied_socket(socket);
+            policy.check_addresses(target, addresses, denied, is_local_address)
         };
         let addresses = match (route, &target.host, &policy.upstream) {
             (_, Host::Address(address), upstream) => {

@@ -8,7 +8,7 @@
 //!   `addresses` and the list of `allow`. `block_list` has the hosts of advertisements, and
 //!   `session_rules` what differs between sessions. `denied` explains the decision, `headers`
 //!   removes hop-by-hop fields and `upstream` parses the upstream proxy.
-//! - State: `connection` holds the state of the server, of a session's proxy and of a connection.
+//! - State: `cluster_targets` and `self_ports` are what no setting opens. `connection` holds the state of the server, of a session's proxy and of a connection.
 //!   `denials` and `meter` count.
 //! - I/O: `proxy` accepts connections. `forward` handles plain requests and `tunnel` handles
 //!   CONNECT. `dial` resolves a name once and connects to exactly the addresses that were checked.
@@ -23,6 +23,7 @@ mod addresses;
 mod allow;
 mod authority;
 mod block_list;
+mod cluster_targets;
 mod connection;
 mod denials;
 mod denied;
@@ -43,6 +44,7 @@ mod upstream;
 
 pub use self::allow::{AllowList, ParseAllowListError};
 pub use self::block_list::{BlockList, ParseHostsError};
+pub use self::cluster_targets::ClusterTargets;
 pub use self::meter::Traffic;
 pub use self::policy::{Mode, Policy};
 pub use self::proxy::{DenialLookup, Egress, Proxy, SelfPort};

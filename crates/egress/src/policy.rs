@@ -95,21 +95,21 @@ impl Policy {
     /// Checks every address of a target and returns the socket addresses to connect to. One blocked
     /// address blocks the whole name.
     ///
-    /// `is_self` returns whether this server listens on a socket address. `is_local` returns
+    /// `denied` returns the reason if no setting opens a socket address. `is_local` returns
     /// whether an address belongs to this machine. Even its public addresses are blocked, because a
     /// connection to them bypasses every firewall in front of the machine.
     pub(crate) fn check_addresses(
         &self,
         target: &Authority,
         addresses: &[IpAddr],
-        is_self: impl Fn(SocketAddr) -> bool,
+        denied: impl Fn(SocketAddr) -> Option<Reason>,
         is_local: impl Fn(IpAddr) -> bool,
     ) -> Result<Vec<SocketAddr>, Reason> {
         let check = |address: &IpAddr| {
             let address = address.to_canonical();
             let socket = SocketAddr::new(address, target.port);
-            if is_self(socket) {
-                return Err(Reason::SelfPort);
+            if let Some(reason) = denied(socket) {
+                return Err(reason);
             }
             let is_listed = self.allow.names(target) || self.allow.contains(address, target.port);
             if is_metadata(address) {
@@ -190,9 +190,12 @@ mod tests {
                 .map(|address| address.parse().expect("an address"))
                 .collect(),
         };
-        let is_self = |socket: SocketAddr| socket.ip().is_loopback() && socket.port() == 3010;
+        let denied = |socket: SocketAddr| {
+            let is_self = socket.ip().is_loopback() && socket.port() == 3010;
+            is_self.then_some(Reason::SelfPort)
+        };
         let is_local = |address: IpAddr| address == IpAddr::from([93, 184, 216, 99]);
-        policy.check_addresses(&target, &addresses, is_self, is_local)
+        policy.check_addresses(&target, &addresses, denied, is_local)
     }
 
     #[test]

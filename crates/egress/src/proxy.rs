@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::allow::AllowList;
 use crate::authority::Authority;
 use crate::block_list::BlockList;
+use crate::cluster_targets::ClusterTargets;
 use crate::connection::{Connection, ProxyState, Shared};
 use crate::denied::{Denied, Reason};
 use crate::meter::{Metered, Traffic};
@@ -107,6 +108,12 @@ impl Egress {
     /// Adds a port of this server. Sessions cannot connect to it, whatever the policy allows.
     pub fn add_self_port(&self, port: u16) {
         self.0.self_ports.add(port);
+    }
+
+    /// Replaces the targets of the cluster. Sessions cannot connect to them, whatever the policy
+    /// allows. Open connections continue.
+    pub fn set_cluster_targets(&self, targets: ClusterTargets) {
+        self.0.cluster.replace(targets);
     }
 
     /// Adds a port of this server for as long as the returned guard exists.

@@ -24,7 +24,6 @@ mod backup;
 mod capacity;
 mod certificate_authorities;
 mod clock;
-#[expect(dead_code, unused_imports, reason = "the behaviour follows")]
 mod cluster;
 pub mod commands;
 mod config;

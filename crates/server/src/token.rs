@@ -1,11 +1,11 @@
-//! Random session tokens, and digests of secrets.
+//! Session tokens, and digests of secrets.
 
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// A random secret that grants access to one session's browser or live view.
+/// A secret that grants access to one session's browser or live view.
 #[derive(Debug)]
 pub(crate) struct Token(String);
 
@@ -15,6 +15,11 @@ impl Token {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         Ok(Token(hex(&bytes)))
+    }
+
+    /// Creates a token from 128 bits that others cannot guess.
+    pub fn from_bytes(bytes: [u8; 16]) -> Token {
+        Token(hex(&bytes))
     }
 
     /// Returns the token itself, for use in a URL.

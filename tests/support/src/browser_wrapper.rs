@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::server::new_data_dir;
+use crate::server_builder::new_data_dir;
 
 const CHROMIUM: &str = "/usr/lib/chromium/chromium-headless-shell";
 

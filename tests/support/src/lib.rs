@@ -16,7 +16,8 @@
 //! - [`document`] compares generated sections of documents with what tests observed;
 //! - [`netns`] gives a test private namespaces, [`plain_user`] an unprivileged user, and
 //!   [`ExternalListener`] listeners that no session may reach;
-//! - [`TestPostgres`] is a private PostgreSQL server;
+//! - [`TestPostgres`] is a private PostgreSQL server, and [`TestCluster`] several servers that share
+//!   one;
 //! - [`eventually`] is the only function that polls.
 //!
 //! This crate must not depend on the server's crates. It has the same view of the server as any
@@ -26,9 +27,11 @@
 #![expect(clippy::missing_panics_doc, reason = "tests fail by panicking")]
 
 mod api;
+mod behind_entry;
 mod browser_wrapper;
 pub mod cdp;
 mod client_home;
+mod cluster;
 pub mod description;
 mod doctor;
 pub mod document;
@@ -46,6 +49,7 @@ pub mod process;
 mod reply;
 pub mod report;
 mod server;
+mod server_builder;
 mod session;
 mod site;
 mod terminal;
@@ -54,6 +58,7 @@ mod viewer;
 pub use api::Api;
 pub use browser_wrapper::BrowserWrapper;
 pub use client_home::ClientHome;
+pub use cluster::TestCluster;
 pub use doctor::{Diagnosis, Doctor, Finding};
 pub use eventually::eventually;
 pub use exchange::Exchange;
@@ -62,7 +67,8 @@ pub use external_listener::{ANSWER, ExternalListener};
 pub use installation::binary;
 pub use postgres::TestPostgres;
 pub use reply::Reply;
-pub use server::{ServerBuilder, StartFailure, TestServer, new_data_dir};
+pub use server::TestServer;
+pub use server_builder::{CLUSTER_KEY, ServerBuilder, StartFailure, new_data_dir};
 pub use session::Session;
 pub use site::{GREETING, Site, attachment};
 pub use terminal::Terminal;

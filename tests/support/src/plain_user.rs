@@ -19,7 +19,7 @@ pub struct PlainUser {
 impl PlainUser {
     /// Copies the server and the runtime, with hard links if they are on the same disk.
     pub fn new(binary: &Path, runtime: &Path) -> Self {
-        let dir = crate::server::new_data_dir();
+        let dir = crate::server_builder::new_data_dir();
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755))
             .expect("it belongs to this process");
         copy(binary, &dir.path().join("hearth"));

@@ -45,7 +45,7 @@ struct Running {
 impl TestPostgres {
     /// Creates a server without data and starts it.
     pub async fn start() -> Self {
-        let dir = crate::server::new_data_dir();
+        let dir = crate::server_builder::new_data_dir();
         create_data(&dir.path().join("data"));
         if let Some(user) = unprivileged_user() {
             chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
@@ -210,7 +210,8 @@ fn signal(pid: i32, signal: Signal) {
     }
 }
 
-fn free_port() -> u16 {
+/// Returns a port of loopback that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     listener.local_addr().expect("it is bound").port()
 }
@@ -223,7 +224,7 @@ fn create_data(target: &Path) {
     let lock = File::create(template.with_extension("lock")).expect("cargo writes there as well");
     let lock = Flock::lock(lock, FlockArg::LockExclusive).expect("files can be locked");
     if !template.exists() {
-        let dir = crate::server::new_data_dir();
+        let dir = crate::server_builder::new_data_dir();
         let draft = dir.path().join("data");
         if let Some(user) = unprivileged_user() {
             chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw()))

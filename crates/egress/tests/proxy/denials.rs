@@ -1,6 +1,6 @@
 //! Tests denied and failed requests.
 
-use hearth_egress::{Egress, Mode, Policy};
+use hearth_egress::{ClusterTargets, Egress, Mode, Policy};
 use tokio::net::TcpListener;
 
 use crate::HELLO;
@@ -66,6 +66,55 @@ async fn a_failed_request_is_text_that_browsers_reject() {
         let fields = tunnel.to_ascii_lowercase();
         assert!(!fields.contains("content-disposition"), "{tunnel}");
     }
+}
+
+#[tokio::test]
+async fn the_cluster_is_never_reachable() {
+    let (database, other) = (
+        Origin::responding(HELLO).await,
+        Origin::responding(HELLO).await,
+    );
+    for policy in [
+        Policy {
+            allow: "127.0.0.0/8:*,localhost:*,db.example:*"
+                .parse()
+                .expect("a list"),
+            ..Policy::default()
+        },
+        Policy {
+            mode: Mode::Open,
+            upstream: Some("http://proxy.example:3128".parse().expect("a proxy")),
+            ..Policy::default()
+        },
+    ] {
+        let harness = Harness::start(policy).await;
+        harness.egress.set_cluster_targets(ClusterTargets {
+            addresses: [database.address].into(),
+            names: [("db.example".to_owned(), 5432)].into(),
+        });
+        let port = database.address.port();
+        for target in [
+            format!("127.0.0.1:{port}"),
+            format!("127.0.0.9:{port}"),
+            format!("localhost:{port}"),
+            format!("[::ffff:127.0.0.1]:{port}"),
+            "db.example:5432".to_owned(),
+        ] {
+            let response = harness.get(&format!("http://{target}/")).await;
+            assert!(
+                response.starts_with("HTTP/1.1 403")
+                    && response.contains("a part of this Hearth cluster.")
+                    && response.contains("No setting"),
+                "{target}: {response}"
+            );
+            let connect = format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let response = harness.request(&connect).await;
+            assert!(response.starts_with("HTTP/1.1 403"), "{target}: {response}");
+        }
+        let response = harness.get(&other.url("/")).await;
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    }
+    assert_eq!(database.requests(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use uuid::{Builder, Uuid};
 use crate::clock;
 
 /// The maximum number of a node.
-pub(crate) const MAX_NODE_NUMBER: u16 = 0xfff;
+const MAX_NODE_NUMBER: u16 = 0xfff;
 
 /// Returns a new id for a session of the node with this number, which is 1 to 4095.
 pub(crate) fn session_id(number: u16) -> Result<Uuid, getrandom::Error> {

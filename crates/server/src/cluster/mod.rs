@@ -4,29 +4,37 @@
 //! of the owner (`id`), so any node can forward a request to it.
 //!
 //! A node holds its lease on its sessions as long as the counter in its row of the store moves, its
-//! *beat*. [`Referee`] decides which nodes have lost theirs. Nobody compares the times of two
-//! machines.
+//! *beat* (`membership`). Every node looks at the others (`looks`), and `referee` decides which of
+//! them have lost their lease. Nobody compares the times of two machines. A node that has lost its
+//! lease is *fenced*: its sessions have ended for everybody else, so it ends them too.
 //!
 //! - [`Cluster`] is the handle that the rest of the server uses.
 //! - `view` describes the nodes, `standing` what this node knows about its own lease.
 //! - `placement` chooses the node that creates a session.
+//! - `directory` finds sessions that this node does not have.
+//! - `token_keys` derives the tokens of sessions.
 
+mod directory;
 mod handle;
 mod id;
+mod looks;
+mod membership;
 mod moment;
+mod pace;
 mod placement;
 mod referee;
 mod standing;
+mod token_keys;
 mod view;
 
-pub(crate) use self::handle::{Cluster, Owner};
-pub(crate) use self::id::{node_number, session_id};
+pub(crate) use self::directory::{Directory, DirectoryError};
+pub(crate) use self::handle::{Cluster, Owner, Registered};
+pub(crate) use self::membership::JoinSpec;
 pub(crate) use self::moment::Moment;
 pub(crate) use self::placement::{Place, plan_placement};
-pub(crate) use self::referee::{Observed, Referee, Verdict};
 pub(crate) use self::standing::{PeerVerdict, Standing};
-pub(crate) use self::view::{Life, Node, NodeLoad, NodeState, View};
+pub(crate) use self::token_keys::{DerivedTokens, TokenKeys};
+pub(crate) use self::view::{Life, Node, NodeLoad, NodeState, PROTOCOL, View};
 
-/// The version of the protocol between nodes. A node forwards creations only to nodes that have the
-/// same one. Requests about a session are plain HTTP of the public API and need no common version.
-pub(crate) const PROTOCOL: u32 = 1;
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::PROTOCOL;
-use super::view::{Node, NodeLoad, NodeState, View};
+use super::view::{Node, NodeLoad, NodeState, PROTOCOL, View};
 
 /// The maximum number of nodes that are asked for one session.
 const MAX_PLACES: usize = 3;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::moment::Moment;
+use crate::metrics::FencedBy;
 
 /// The time for which a beat proves the lease. No other node declares this one dead earlier.
 pub(crate) const BEAT_COUNTS_FOR: Duration = Duration::from_secs(6);
@@ -36,17 +37,6 @@ pub(crate) enum PeerVerdict {
     StoreAway,
 }
 
-/// The reason why a node has lost its lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum FencedBy {
-    /// The store says so.
-    Beat,
-    /// A peer says so.
-    Peer,
-    /// Neither the store nor a peer has answered.
-    Isolation,
-}
-
 /// The events that decide the standing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Evidence {
@@ -56,13 +46,16 @@ pub(crate) struct Evidence {
     pub vouched_at: Option<Moment>,
     /// True if the last view had other nodes.
     pub has_peers: bool,
-    pub is_fenced: bool,
+    /// True if the store has not answered the last beat.
+    pub store_is_away: bool,
+    /// Set when the lease is lost, until the next life.
+    pub fenced: Option<FencedBy>,
 }
 
 impl Evidence {
     /// Returns the standing as of `now`.
     pub fn standing(&self, now: Moment) -> Standing {
-        if self.is_fenced {
+        if self.fenced.is_some() {
             return Standing::Fenced;
         }
         let is_vouched = self
@@ -111,7 +104,7 @@ mod tests {
             beaten_at: at(100),
             vouched_at: Some(at(200)),
             has_peers: true,
-            is_fenced: false,
+            ..Evidence::default()
         };
         assert_eq!(evidence.standing(at(202)), Standing::Alive);
         assert_eq!(evidence.standing(at(203)), Standing::Suspect);
@@ -135,7 +128,8 @@ mod tests {
             beaten_at: at(100),
             vouched_at: Some(at(100)),
             has_peers: true,
-            is_fenced: true,
+            fenced: Some(FencedBy::Beat),
+            ..Evidence::default()
         };
         assert_eq!(evidence.standing(at(100)), Standing::Fenced);
     }

@@ -3,10 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hearth_peer::{Claim, Fingerprint};
+
 use super::moment::Moment;
+use crate::config::ClusterSecrets;
+use crate::store::cluster::NodeRecord;
 pub(crate) use crate::store::cluster::{Life, NodeLoad, NodeState};
 
-/// A node that is alive.
+/// The version of the protocol between nodes. A node forwards creations only to nodes that have the
+/// same one. Requests about a session are plain HTTP of the public API and need no common version.
+pub(crate) const PROTOCOL: u32 = 1;
+
+/// A node that is alive and knows the secret of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     pub life: Life,
@@ -14,10 +22,8 @@ pub(crate) struct Node {
     pub number: u16,
     /// The address at which other nodes reach it.
     pub address: SocketAddr,
-    /// SHA-256 of its certificate.
-    pub fingerprint: [u8; 32],
-    /// Proves that a node that knows the cluster's secret has written the fingerprint.
-    pub proof: String,
+    /// The fingerprint of its certificate.
+    pub fingerprint: Fingerprint,
     pub state: NodeState,
     pub load: NodeLoad,
     pub protocol: u32,
@@ -36,10 +42,39 @@ pub(crate) struct View {
     pub seen_at: Moment,
 }
 
+impl Node {
+    /// Reads the row of a node. Returns none if it is invalid, or if the node does not know the
+    /// secret of the cluster: whoever can only write into the store must not become a peer.
+    pub(super) fn read(record: &NodeRecord, secrets: &ClusterSecrets) -> Option<Node> {
+        let (address, fingerprint) = (
+            record.address.parse().ok()?,
+            record.fingerprint.parse().ok()?,
+        );
+        let claim = Claim {
+            name: &record.life.name,
+            epoch: record.life.epoch,
+            address,
+            fingerprint,
+        };
+        let accepted: Vec<&[u8]> = secrets.accepted().collect();
+        let is_proved = claim.is_proved_by(&accepted, &record.proof);
+        is_proved.then(|| Node {
+            life: record.life.clone(),
+            number: record.number,
+            address,
+            fingerprint,
+            state: record.state,
+            load: record.load,
+            protocol: record.protocol,
+            version: record.version.clone(),
+        })
+    }
+}
+
 impl View {
     /// Returns this node, unless its lease has ended.
     pub fn own_node(&self) -> Option<&Arc<Node>> {
-        self.nodes.iter().find(|node| node.life == self.own)
+        self.by_life(&self.own)
     }
 
     /// Returns the other nodes.
@@ -55,5 +90,17 @@ impl View {
     /// Returns the node that lives this life.
     pub fn by_life(&self, life: &Life) -> Option<&Arc<Node>> {
         self.nodes.iter().find(|node| node.life == *life)
+    }
+
+    /// Returns the number of sessions that the nodes can have at once.
+    pub fn max_sessions(&self) -> usize {
+        let up = self.nodes.iter().filter(|node| node.state == NodeState::Up);
+        up.map(|node| node.load.max_sessions).sum()
+    }
+
+    /// Returns the number of nodes in a state.
+    pub fn count(&self, state: NodeState) -> usize {
+        let in_state = self.nodes.iter().filter(|node| node.state == state);
+        in_state.count()
     }
 }

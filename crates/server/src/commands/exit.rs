@@ -9,6 +9,9 @@ use crate::config::ConfigError;
 /// `sysexits.h`.
 pub(super) const EXIT_CONFIG: u8 = 78;
 
+/// The exit code for a start that may succeed later: `EX_TEMPFAIL` of `sysexits.h`.
+const EXIT_TEMPORARY: u8 = 75;
+
 /// Returns an error with its causes. Some errors contain their cause already.
 fn describe(error: &anyhow::Error) -> String {
     let mut text = String::new();
@@ -23,14 +26,14 @@ fn describe(error: &anyhow::Error) -> String {
 }
 
 /// Prints an error, with the fix in the next line if it is known. Returns the exit code: 78 for a
-/// setting, and 1 for everything else.
+/// setting, 75 for a database that does not answer, and 1 for everything else.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     let fix = ConfigError::fix_line(error);
     // Writing fails if stderr is closed.
     let _ = writeln!(std::io::stderr(), "hearth: {}{fix}", describe(error));
-    ExitCode::from(if error.is::<ConfigError>() {
-        EXIT_CONFIG
-    } else {
-        1
+    ExitCode::from(match error.downcast_ref::<ConfigError>() {
+        Some(error) if error.is_temporary => EXIT_TEMPORARY,
+        Some(_) => EXIT_CONFIG,
+        None => 1,
     })
 }

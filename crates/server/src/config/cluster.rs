@@ -289,7 +289,9 @@ impl ClusterSettings {
             Some(given) => {
                 let resolved = given.to_socket_addrs().map_err(|error| {
                     ConfigError::new(PEER_ADDRESS, format!("cannot resolve {given:?}: {error}"))
-                        .fixed_by(format!("set {PEER_ADDRESS}=10.0.0.5:3011, with the address of this machine"))
+                        .fixed_by(format!(
+                            "set {PEER_ADDRESS}=10.0.0.5:3011, with the address of this machine"
+                        ))
                 })?;
                 let mut addresses: Vec<SocketAddr> = resolved.collect();
                 addresses.sort_by_key(SocketAddr::is_ipv6);
@@ -334,9 +336,8 @@ impl ClusterSettings {
                 let bad = |reason: String| ConfigError::new("HEARTH_S3_KEYS_FILE", reason);
                 let text = read_file(open, path, bad)?;
                 let keys = S3Keys::parse(&text).map_err(|reason| {
-                    bad(format!("{}: {reason}", path.display())).fixed_by(
-                        "write the lines aws_access_key_id=… and aws_secret_access_key=…",
-                    )
+                    bad(format!("{}: {reason}", path.display()))
+                        .fixed_by("write the lines aws_access_key_id=… and aws_secret_access_key=…")
                 })?;
                 Some(keys)
             }

@@ -10,6 +10,8 @@ pub(crate) struct ConfigError {
     reason: String,
     /// The fix as an instruction, such as `set HEARTH_MAX_TABS=50`.
     pub fix: Option<String>,
+    /// True if a later start may succeed with the same settings.
+    pub is_temporary: bool,
 }
 
 impl ConfigError {
@@ -19,6 +21,7 @@ impl ConfigError {
             variable: variable.into(),
             reason: reason.into(),
             fix: None,
+            is_temporary: false,
         }
     }
 
@@ -27,6 +30,14 @@ impl ConfigError {
         let setting = error.downcast_ref::<ConfigError>();
         let fix = setting.and_then(|error| error.fix.as_deref());
         fix.map(|fix| format!("\n  fix: {fix}")).unwrap_or_default()
+    }
+
+    /// Marks an error after which a later start may succeed.
+    pub fn temporary(self) -> ConfigError {
+        ConfigError {
+            is_temporary: true,
+            ..self
+        }
     }
 
     /// Adds the fix.

@@ -115,6 +115,10 @@ pub(crate) enum ApiError {
     /// A page was not scraped. The reason can contain texts of the page, so it must reach the
     /// caller only, and never the log.
     Scrape(ScrapeError),
+    /// Sessions cannot be read from the store.
+    StoreUnreadable(String),
+    /// Another node has the session, and cannot be reached.
+    NodeUnreachable(String),
     /// The server is stopping.
     Stopping,
     /// No route has this path.
@@ -131,6 +135,8 @@ pub(crate) enum ApiError {
     LiveViewUpgradeRequired,
     /// Firecrawl did not answer a request that is passed on to it.
     FirecrawlUnavailable(String),
+    /// The node of a cluster that received the request has not answered. Repeating it is harmless.
+    NodeLost(String),
     /// A bug in the server.
     Internal(String),
 }
@@ -181,12 +187,15 @@ impl ApiError {
             | ApiError::Unmeasured { .. }
             | ApiError::StoreUnavailable(_)
             | ApiError::StoreUnusable(_)
+            | ApiError::StoreUnreadable(_)
+            | ApiError::NodeUnreachable(_)
             | ApiError::ProfileUnavailable(..)
             | ApiError::BrowserUnavailable(_)
             | ApiError::BrowserUnreachable(_)
             | ApiError::BrowserCrashed
             | ApiError::ExecutionUnavailable(_)
             | ApiError::FirecrawlUnavailable(_)
+            | ApiError::NodeLost(_)
             | ApiError::PageTooSlow
             | ApiError::Overloaded
             | ApiError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
@@ -203,6 +212,7 @@ impl ApiError {
             | ApiError::Unmeasured { .. }
             | ApiError::StoreUnavailable(_)
             | ApiError::StoreUnusable(_)
+            | ApiError::StoreUnreadable(_)
             | ApiError::ProfileBusy(_)
             | ApiError::FirecrawlUnavailable(_)
             | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
@@ -210,6 +220,8 @@ impl ApiError {
             | ApiError::QueueFull(_)
             | ApiError::TeamQueueFull(_)
             | ApiError::PageTooSlow
+            | ApiError::NodeUnreachable(_)
+            | ApiError::NodeLost(_)
             | ApiError::Overloaded => Some(BUSY_RETRY_SECONDS),
             ApiError::RateExceeded(exceeded) => Some(exceeded.retry_seconds),
             _ => None,
@@ -240,6 +252,8 @@ impl ApiError {
             ApiError::PageTooSlow => ErrorBody::page_too_slow(),
             ApiError::RetainingSession => ErrorBody::retaining_session(),
             ApiError::StoreUnusable(reason) => ErrorBody::store_unusable(&reason),
+            ApiError::StoreUnreadable(reason) => ErrorBody::store_unreadable(&reason),
+            ApiError::NodeUnreachable(_) => ErrorBody::node_unreachable(),
             ApiError::NoModel => ErrorBody::no_model(),
             ApiError::ForeignOrigin => ErrorBody::foreign_origin(),
             ApiError::LimitReached => ErrorBody::limit_reached(),
@@ -274,6 +288,7 @@ impl ApiError {
             ApiError::UpgradeRequired => ErrorBody::upgrade_required(),
             ApiError::LiveViewUpgradeRequired => ErrorBody::live_view_upgrade_required(),
             ApiError::FirecrawlUnavailable(reason) => ErrorBody::firecrawl_unavailable(&reason),
+            ApiError::NodeLost(_) => ErrorBody::node_lost(),
             ApiError::Internal(_) => ErrorBody::internal(),
         }
     }
@@ -298,6 +313,12 @@ impl ApiError {
             ApiError::StoreUnavailable(reason) => {
                 tracing::error!(reason, "session creation failed: not recorded");
             }
+            ApiError::StoreUnreadable(reason) => {
+                tracing::error!(reason, "sessions not read");
+            }
+            ApiError::NodeUnreachable(reason) => {
+                tracing::warn!(reason, "node not reached");
+            }
             ApiError::ProfileUnavailable(_, reason) => {
                 tracing::error!(reason, "session creation failed: profile unreadable");
             }
@@ -307,12 +328,25 @@ impl ApiError {
             ApiError::FirecrawlUnavailable(reason) => {
                 tracing::warn!(reason, "firecrawl request failed");
             }
+            ApiError::NodeLost(reason) => {
+                tracing::warn!(reason, "forwarded request not answered");
+            }
             ApiError::Internal(reason) => {
                 tracing::error!(%reason, "request failed: internal error");
             }
             _ => {}
         }
     }
+}
+
+/// Returns true if a server has rejected a request because it is full or not ready, so that another
+/// one may accept it.
+pub(crate) fn is_rejection(status: StatusCode) -> bool {
+    [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ]
+    .contains(&status)
 }
 
 impl From<SessionError> for ApiError {
@@ -338,6 +372,7 @@ impl From<SessionError> for ApiError {
                 ApiError::BrowserUnavailable(failure.to_string())
             }
             SessionError::NotRecorded(reason) => ApiError::StoreUnavailable(reason),
+            SessionError::LeaseLost => ApiError::StoreUnavailable(error.to_string()),
             SessionError::Ended => ApiError::SessionDestroyed,
             SessionError::ExecutionBusy(language) => ApiError::SessionBusy(language),
             SessionError::QueueFull(language) => ApiError::QueueFull(language),

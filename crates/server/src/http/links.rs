@@ -7,9 +7,13 @@ use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use hearth_contract::SessionStatus;
+use uuid::Uuid;
 
+use crate::cluster::TokenKeys;
 use crate::http::state::AppState;
 use crate::sessions::{Session, SessionEntry};
+use crate::store::cluster::ClusterSession;
+use crate::token::Token;
 
 /// Builds URLs that the client of one request can reach.
 #[derive(Debug)]
@@ -63,9 +67,13 @@ impl Links {
 
     /// Returns the CDP URL without a token.
     pub fn cdp_base(&self, session: &Session) -> String {
+        self.cdp_base_of(session.id())
+    }
+
+    fn cdp_base_of(&self, id: Uuid) -> String {
         // `http` becomes `ws`, and `https` becomes `wss`.
         let rest = self.origin.strip_prefix("http").unwrap_or(&self.origin);
-        format!("ws{rest}/cdp/{}", session.id())
+        format!("ws{rest}/cdp/{id}")
     }
 
     /// Returns the live view links. They are empty for an ended session and for a session without a
@@ -77,10 +85,35 @@ impl Links {
         let Some(tokens) = tokens else {
             return LiveViewUrls::default();
         };
-        let base = format!("{}/live/{}", self.origin, session.id());
+        self.live_view_urls(session.id(), &tokens.watch, &tokens.control)
+    }
+
+    /// Returns the CDP URL and the live view links of a session of a cluster, which may have ended.
+    pub fn of_cluster(&self, session: &ClusterSession, keys: &TokenKeys) -> (String, LiveViewUrls) {
+        let ClusterSession {
+            record, token_key, ..
+        } = session;
+        let tokens = token_key.and_then(|key| keys.derive_with(key, record.id));
+        let Some(tokens) = tokens.filter(|_| record.ending.is_none()) else {
+            return Default::default();
+        };
+        let cdp_url = format!(
+            "{}?token={}",
+            self.cdp_base_of(record.id),
+            tokens.cdp.as_str()
+        );
+        let live_view = match &record.links {
+            Some(_) => self.live_view_urls(record.id, &tokens.watch, &tokens.control),
+            None => LiveViewUrls::default(),
+        };
+        (cdp_url, live_view)
+    }
+
+    fn live_view_urls(&self, id: Uuid, watch: &Token, control: &Token) -> LiveViewUrls {
+        let base = format!("{}/live/{id}", self.origin);
         LiveViewUrls {
-            watch: format!("{base}?token={}", tokens.watch.as_str()),
-            control: format!("{base}?token={}", tokens.control.as_str()),
+            watch: format!("{base}?token={}", watch.as_str()),
+            control: format!("{base}?token={}", control.as_str()),
         }
     }
 

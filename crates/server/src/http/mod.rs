@@ -4,7 +4,7 @@
 //! A request passes through `router`, `middleware`, `extract` and one of the `handlers`. Handlers
 //! use `state` to reach the rest of the server, `links` to build URLs, and `error` for every
 //! failure. WebSocket handlers pass their connection on to `ws`. `front` sends requests without a
-//! route to a Firecrawl server.
+//! route to a Firecrawl server, and `forward` those about a session to the node that owns it.
 
 pub(crate) mod assets;
 pub(crate) mod auth;
@@ -12,8 +12,10 @@ pub(crate) mod connections;
 pub(crate) mod error;
 pub(crate) mod execution;
 pub(crate) mod extract;
+pub(crate) mod forward;
 mod front;
 pub(crate) mod handlers;
+mod hop_by_hop;
 pub(crate) mod links;
 pub(crate) mod middleware;
 pub(crate) mod origin;

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use hearth_budget::{Budget, Reservation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -126,8 +125,8 @@ impl Peer {
 }
 
 /// The stream of a connection. It fails when the client is too slow, or when its slot is needed.
-pub(crate) struct PeerStream {
-    stream: TcpStream,
+pub(crate) struct PeerStream<S> {
+    stream: S,
     peer: Arc<Peer>,
     head_deadline: Option<Pin<Box<Sleep>>>,
     blocked: Option<Blocked>,
@@ -141,8 +140,8 @@ struct Blocked {
     is_waiting: bool,
 }
 
-impl PeerStream {
-    pub fn new(stream: TcpStream, peer: Arc<Peer>) -> PeerStream {
+impl<S> PeerStream<S> {
+    pub fn new(stream: S, peer: Arc<Peer>) -> PeerStream<S> {
         PeerStream {
             stream,
             peer,
@@ -195,7 +194,7 @@ impl PeerStream {
     }
 }
 
-impl AsyncRead for PeerStream {
+impl<S: AsyncRead + Unpin> AsyncRead for PeerStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -219,7 +218,7 @@ impl AsyncRead for PeerStream {
     }
 }
 
-impl AsyncWrite for PeerStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PeerStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -251,7 +250,7 @@ impl AsyncWrite for PeerStream {
     }
 }
 
-impl PeerStream {
+impl<S> PeerStream<S> {
     fn after_write(
         &mut self,
         cx: &mut Context<'_>,

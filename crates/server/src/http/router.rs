@@ -1,4 +1,6 @@
-//! The routes of both listeners.
+//! The routes of all listeners.
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_request};
@@ -8,11 +10,13 @@ use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
+use crate::cluster::Cluster;
 use crate::http::error::ApiError;
+use crate::http::forward::{self, NodeAccess, verdict};
 use crate::http::front;
 use crate::http::handlers::{
     cdp, concurrency, create_session, delete_session, execute, health, list_sessions, live_view,
-    metrics, openapi, operator, probes, profiles, scrape_interact, show_session,
+    metrics, openapi, operator, probes, profiles, scrape, scrape_interact, show_session,
 };
 use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::paths::PREFIXES;
@@ -20,14 +24,15 @@ use crate::http::state::AppState;
 
 /// Returns the router of the public listener.
 pub(crate) fn public(state: AppState) -> Router {
-    let mut router = server_routes()
-        .merge(session_link_routes())
-        .merge(scrape_routes())
-        .merge(team_routes());
+    let mut router = server_routes().merge(scrape_routes()).merge(team_routes());
     for prefix in PREFIXES {
-        router = router.merge(api_routes(prefix));
+        router = router.merge(team_api_routes(prefix));
     }
+    // The innermost layer, so that a request is forwarded before its body is read.
+    let of_sessions =
+        session_routes().route_layer(from_fn_with_state(state.clone(), forward::to_owner));
     router
+        .merge(of_sessions)
         .fallback(front::fallback)
         .method_not_allowed_fallback(async || ApiError::WrongMethod)
         .layer(from_fn_with_state(
@@ -45,17 +50,59 @@ pub(crate) fn public(state: AppState) -> Router {
         .with_state(state)
 }
 
+/// Returns the router for other nodes, which has the routes of sessions and those that create one.
+/// It forwards nothing, so no request travels in a circle.
+pub(crate) fn nodes(state: AppState, access: NodeAccess, cluster: Arc<Cluster>) -> Router {
+    let create = || post(create_session::create_session);
+    let mut router = session_routes().route("/v2/scrape", post(scrape::scrape));
+    for prefix in PREFIXES {
+        router = router
+            .route(prefix, create())
+            .route(&format!("{prefix}/"), create());
+    }
+    router
+        .route("/v2/scrape/", post(scrape::scrape))
+        .route(
+            verdict::PATH,
+            get(verdict::answer).with_state(Arc::clone(&cluster)),
+        )
+        .fallback(async || ApiError::UnknownPath)
+        .method_not_allowed_fallback(async || ApiError::WrongMethod)
+        .layer(CatchPanicLayer::custom(|_| {
+            ApiError::Internal("a handler panicked".to_owned()).into_response()
+        }))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(from_fn_with_state(state.clone(), request_log::log_request))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(map_request(request_log::remove_invalid_id))
+        .layer(from_fn_with_state((access, cluster), forward::admit_node))
+        .with_state(state)
+}
+
+/// The routes of one session or scrape, which its owner answers.
+fn session_routes() -> Router<AppState> {
+    let interact = || post(scrape_interact::interact).delete(scrape_interact::stop);
+    let mut router = session_link_routes()
+        .route("/v2/scrape/{jobId}/interact", interact())
+        .route("/v2/scrape/{jobId}/interact/", interact())
+        .route("/operator/sessions/{id}", delete(operator::session::end))
+        .route(
+            "/operator/sessions/{id}/picture",
+            get(operator::session::thumbnail),
+        );
+    for prefix in PREFIXES {
+        router = router.merge(session_api_routes(prefix));
+    }
+    router
+}
+
 /// The operator page, probes, metrics and the API description.
 fn server_routes() -> Router<AppState> {
     Router::new()
         .route("/", get(operator::page::html))
         .route("/operator/page/{part}", get(operator::page::asset))
         .route("/operator/state", get(operator::state::state))
-        .route("/operator/sessions/{id}", delete(operator::session::end))
-        .route(
-            "/operator/sessions/{id}/picture",
-            get(operator::session::thumbnail),
-        )
+        .route("/live/page/{part}", get(live_view::page::asset))
         .route("/health", get(health::health))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))
@@ -80,7 +127,6 @@ fn session_link_routes() -> Router<AppState> {
         .route("/cdp/{id}/json/list/", get(cdp::describe::list))
         .route("/live/{id}", get(live_view::page::html))
         .route("/live/{id}/socket", get(live_view::socket::connect))
-        .route("/live/page/{part}", get(live_view::page::asset))
 }
 
 /// The routes about the caller's team, which exist under one name.
@@ -91,12 +137,10 @@ fn team_routes() -> Router<AppState> {
         .route("/v2/concurrency-check/", concurrency())
 }
 
-/// The API itself. Each path exists with and without a trailing slash, because clients join base
-/// URLs and paths differently.
-fn api_routes(prefix: &str) -> Router<AppState> {
+/// The routes of the API about all sessions and profiles of a team. Each path exists with and
+/// without a trailing slash, because clients join base URLs and paths differently.
+fn team_api_routes(prefix: &str) -> Router<AppState> {
     let sessions = || post(create_session::create_session).get(list_sessions::list_sessions);
-    let session = || get(show_session::show_session).delete(delete_session::delete_session);
-    let execute = || post(execute::execute);
     let profile = || delete(profiles::delete);
     Router::new()
         .route(prefix, sessions())
@@ -105,20 +149,24 @@ fn api_routes(prefix: &str) -> Router<AppState> {
         .route(&format!("{prefix}/profiles/"), get(profiles::list))
         .route(&format!("{prefix}/profiles/{{name}}"), profile())
         .route(&format!("{prefix}/profiles/{{name}}/"), profile())
+}
+
+/// The routes of the API about one session.
+fn session_api_routes(prefix: &str) -> Router<AppState> {
+    let session = || get(show_session::show_session).delete(delete_session::delete_session);
+    let execute = || post(execute::execute);
+    Router::new()
         .route(&format!("{prefix}/{{id}}"), session())
         .route(&format!("{prefix}/{{id}}/"), session())
         .route(&format!("{prefix}/{{id}}/execute"), execute())
         .route(&format!("{prefix}/{{id}}/execute/"), execute())
 }
 
-/// Scrapes, which have one prefix. Another Firecrawl server can answer them.
+/// The creation of scrapes, which has one prefix. Another Firecrawl server can answer it.
 fn scrape_routes() -> Router<AppState> {
-    let interact = || post(scrape_interact::interact).delete(scrape_interact::stop);
     Router::new()
         .route("/v2/scrape", post(front::scrape))
         .route("/v2/scrape/", post(front::scrape))
-        .route("/v2/scrape/{jobId}/interact", interact())
-        .route("/v2/scrape/{jobId}/interact/", interact())
 }
 
 /// Returns the router of the internal listener, which kernels and the agent-browser daemon use to

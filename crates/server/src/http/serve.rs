@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::socket::{setsockopt, sockopt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::connections::{ConnectionLimits, Connections};
+use super::forward::NodeAccess;
 use super::peer::{Peer, PeerStream};
 use crate::config::ServerLimits;
 use crate::sessions::CdpListener;
@@ -47,16 +49,61 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Serves requests until `stop`, and returns when open requests are finished.
-    pub async fn serve(mut self, router: Router, stop: CancellationToken) {
+    pub async fn serve(self, router: Router, stop: CancellationToken) {
+        let limits = self.limits;
+        self.serve_each(&stop, |stream, peer| {
+            serve_connection(stream, peer, router.clone(), limits, stop.clone())
+        })
+        .await;
+    }
+
+    /// Serves requests of other nodes until `stop`, and returns when open requests are finished.
+    pub async fn serve_nodes(self, nodes: NodeAccess, router: Router, stop: CancellationToken) {
+        let limits = self.limits;
+        self.serve_each(&stop, |stream, peer| {
+            let (nodes, router, stop) = (nodes.clone(), router.clone(), stop.clone());
+            async move {
+                let accepting = async {
+                    tokio::select! {
+                        accepted = nodes.accept(stream) => accepted,
+                        () = peer.must_close() => None,
+                        () = stop.cancelled() => None,
+                    }
+                };
+                let Some((stream, sender)) = accepting.await else {
+                    return;
+                };
+                // The other node has checked nothing. But connections of strangers end here.
+                peer.authenticate();
+                let router = router.layer(Extension(sender));
+                serve_connection(stream, peer, router, limits, stop).await;
+            }
+        })
+        .await;
+    }
+
+    /// Runs `serve` for each connection until `stop`, and returns when all are finished.
+    async fn serve_each<F>(
+        mut self,
+        stop: &CancellationToken,
+        serve: impl Fn(TcpStream, Arc<Peer>) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let tasks = TaskTracker::new();
-        while let Some((stream, address)) = self.accept(&stop).await {
+        while let Some((stream, address)) = self.accept(stop).await {
             let Some(slot) = self.connections.admit(address) else {
                 continue;
             };
-            let peer = Peer::new(slot, self.limits);
-            let connection =
-                serve_connection(stream, peer, router.clone(), self.limits, stop.clone());
-            tasks.spawn(connection);
+            // Responses and CDP messages are small and must not wait for each other (Nagle's
+            // algorithm).
+            let _ = stream.set_nodelay(true);
+            let _ = setsockopt(
+                &stream,
+                sockopt::TcpUserTimeout,
+                &self.limits.acknowledge_ms,
+            );
+            tasks.spawn(serve(stream, Peer::new(slot, self.limits)));
         }
         drop(self.socket);
         tasks.close();
@@ -134,16 +181,15 @@ pub(crate) async fn serve_sessions(
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
+async fn serve_connection<S>(
+    stream: S,
     peer: Arc<Peer>,
     router: Router,
     limits: ServerLimits,
     stop: CancellationToken,
-) {
-    // Responses and CDP messages are small and must not wait for each other (Nagle's algorithm).
-    let _ = stream.set_nodelay(true);
-    let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &limits.acknowledge_ms);
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let answering = Arc::clone(&peer);
     let service =
         service_fn(move |request| answer(request, router.clone(), Arc::clone(&answering)));

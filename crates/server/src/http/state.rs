@@ -4,23 +4,27 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::HeaderValue;
 use hearth_budget::Budget;
+use hearth_contract::NotReady;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use uuid::Uuid;
 
 use crate::api_keys::ApiKeys;
 use crate::clock;
+use crate::cluster::{Cluster, Directory, DirectoryError, Standing};
 use crate::config::{IsolationLevel, ServerLimits};
 use crate::fair_queue::FairQueue;
 use crate::firecrawl::Firecrawl;
 use crate::http::connections::Connections;
 use crate::http::error::ApiError;
+use crate::http::forward::Forwarding;
 use crate::http::middleware::log_limit::LogLimits;
 use crate::http::ws::cdp::LargeCalls;
 use crate::metrics::{Descriptors, Gauges, Rejection};
 use crate::profiles::Profiles;
 use crate::scrape::Scrapes;
 use crate::sessions::{Registry, SessionEntry};
+use crate::store::cluster::ClusterSession;
 use crate::team::Team;
 
 /// The number of large bodies that are parsed at a time. Parsing takes a thread for up to 0.1 s.
@@ -29,6 +33,9 @@ const PARSED_LARGE_BODIES: usize = 2;
 /// The number of lists of profiles that are read at a time. The store reads one at a time, so that
 /// a new session waits for few of them when it is recorded. A long list takes milliseconds.
 const READ_PROFILE_LISTS: usize = 2;
+
+/// The number of lists of sessions that are read at a time, in a cluster.
+const READ_SESSION_LISTS: usize = 1;
 
 /// The maximum number of requests of one team that wait in a queue.
 const MAX_WAITING: usize = 256;
@@ -51,8 +58,12 @@ struct Shared {
     log_limits: LogLimits,
     large_bodies: FairQueue,
     profile_lists: FairQueue,
+    session_lists: FairQueue,
     large_calls: LargeCalls,
     firecrawl: Option<Arc<Firecrawl>>,
+    forwarding: Option<Forwarding>,
+    /// The sessions of other nodes of a cluster.
+    directory: Option<Directory>,
 }
 
 /// The addresses in requests and responses.
@@ -73,6 +84,8 @@ pub(crate) struct Backends {
     pub scrapes: Arc<Scrapes>,
     /// The server that gets requests without a route.
     pub firecrawl: Option<Arc<Firecrawl>>,
+    /// The connections to other nodes, if this server is one of a cluster.
+    pub forwarding: Option<Forwarding>,
 }
 
 /// The sources of metrics on the server's own resources.
@@ -96,6 +109,7 @@ impl AppState {
             registry,
             scrapes,
             firecrawl,
+            forwarding,
         } = backends;
         AppState(Arc::new(Shared {
             keys: RwLock::new(Arc::new(keys)),
@@ -105,12 +119,15 @@ impl AppState {
             started_at: clock::now(),
             log_limits: LogLimits::new(registry.server_limits()),
             large_calls: LargeCalls::new(registry.server_limits()),
+            directory: registry.cluster().map(Directory::new),
             registry,
             scrapes,
             load,
             large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
             profile_lists: FairQueue::new(READ_PROFILE_LISTS, MAX_WAITING),
+            session_lists: FairQueue::new(READ_SESSION_LISTS, MAX_WAITING),
             firecrawl,
+            forwarding,
         }))
     }
 
@@ -155,6 +172,11 @@ impl AppState {
         self.0.firecrawl.as_ref()
     }
 
+    /// Returns the connections to other nodes, if this server is one of a cluster.
+    pub fn forwarding(&self) -> Option<&Forwarding> {
+        self.0.forwarding.as_ref()
+    }
+
     pub fn started_at(&self) -> Timestamp {
         self.0.started_at
     }
@@ -187,6 +209,11 @@ impl AppState {
         &self.0.profile_lists
     }
 
+    /// The queue of lists of a cluster's sessions that wait to be read.
+    pub fn session_lists(&self) -> &FairQueue {
+        &self.0.session_lists
+    }
+
     /// The turns of large CDP calls.
     pub fn large_calls(&self) -> &LargeCalls {
         &self.0.large_calls
@@ -217,6 +244,7 @@ impl AppState {
                 .firecrawl()
                 .map(|firecrawl| firecrawl.counts())
                 .unwrap_or_default(),
+            cluster: self.cluster().map(|cluster| cluster.counts()),
             ..self.registry().read_gauges()
         }
     }
@@ -236,17 +264,34 @@ impl AppState {
     }
 
     /// Finds the session that a path names. Text that is not a UUID matches no session.
-    pub fn session(&self, id: &str) -> Result<SessionEntry, ApiError> {
-        Uuid::parse_str(id)
-            .ok()
-            .and_then(|id| self.registry().find(id))
-            .ok_or(ApiError::SessionNotFound)
+    ///
+    /// In a cluster, the store knows the sessions that this node does not have. Requests about
+    /// active ones are forwarded before, unless their node cannot be reached.
+    pub async fn session(&self, id: &str) -> Result<SessionEntry, ApiError> {
+        let Ok(id) = Uuid::parse_str(id) else {
+            return Err(ApiError::SessionNotFound);
+        };
+        if let Some(session) = self.registry().find(id) {
+            return Ok(session);
+        }
+        let Some(directory) = &self.0.directory else {
+            return Err(ApiError::SessionNotFound);
+        };
+        let found = directory.find(id).await.map_err(|error| match error {
+            DirectoryError::Busy => ApiError::Overloaded,
+            DirectoryError::Store(error) => ApiError::StoreUnreadable(error.to_string()),
+        })?;
+        let ClusterSession { record, owner, .. } = found.ok_or(ApiError::SessionNotFound)?;
+        if record.ending.is_none() {
+            return Err(ApiError::NodeUnreachable(owner.name));
+        }
+        Ok(SessionEntry::Recorded(Arc::new(record)))
     }
 
     /// Finds a session of the team. Clients expect different errors for an unknown id and for a
     /// session of another team. An unlisted session is not the team's yet.
-    pub fn team_session(&self, id: &str, team: &Team) -> Result<SessionEntry, ApiError> {
-        let session = self.session(id)?;
+    pub async fn team_session(&self, id: &str, team: &Team) -> Result<SessionEntry, ApiError> {
+        let session = self.session(id).await?;
         if !session.is_listed() {
             Err(ApiError::SessionNotFound)
         } else if session.team() == team {
@@ -254,5 +299,27 @@ impl AppState {
         } else {
             Err(ApiError::Forbidden)
         }
+    }
+
+    /// Returns the reasons why a load balancer must not send new work to this server.
+    ///
+    /// A node of a cluster that lacks memory or disk space is not among them, because it still
+    /// serves requests about sessions, and other nodes create new ones.
+    pub fn not_ready(&self) -> Vec<NotReady> {
+        let Some(cluster) = self.cluster() else {
+            return self.registry().not_ready();
+        };
+        let reasons = [
+            (self.registry().is_stopping(), NotReady::Stopping),
+            (cluster.is_draining(), NotReady::Draining),
+            (cluster.standing() == Standing::Fenced, NotReady::LeaseLost),
+        ];
+        let current = reasons.into_iter().filter(|(is_current, _)| *is_current);
+        current.map(|(_, reason)| reason).collect()
+    }
+
+    /// Returns the cluster of which this server is a node.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.registry().cluster()
     }
 }

@@ -7,8 +7,13 @@
 
 mod address;
 mod banner;
+mod cluster_targets;
 mod descriptors;
+mod drain;
+mod join;
 mod listeners;
+mod open_store;
+mod peer_port;
 mod prepare;
 mod reload;
 mod retention;
@@ -19,6 +24,7 @@ mod setting_files;
 mod signals;
 
 pub(crate) use self::address::{explain, free_neighbour};
+pub(crate) use self::open_store::database_error;
 pub(crate) use self::prepare::{LOCK, Role, interrupted_restore, lock_data_dir, prepare};
 pub(crate) use self::reload::{ReloadReport, request_reload};
 pub(crate) use self::serve::serve;

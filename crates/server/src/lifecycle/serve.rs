@@ -13,7 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use super::banner::announce;
 use super::descriptors::{DescriptorWatch, watch_descriptors};
+use super::drain::{SAME_SIGNAL, wait_for_stop};
 use super::listeners::{Listeners, connection_limits, serve_all};
+use super::peer_port::PeerPort;
 use super::prepare::Prepared;
 use super::reload::{Reloader, accept_requests};
 use super::retention::run_retention;
@@ -27,7 +29,7 @@ use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
 use crate::http::state::{AppState, Backends, Origins, ServerLoad};
 use crate::scrape::Scrapes;
-use crate::sessions::{Registry, spawn_watchers};
+use crate::sessions::{Registry, spawn_member_tasks, spawn_watchers};
 use crate::store::Store;
 
 /// The time limit for open requests to finish after the sessions have ended.
@@ -36,10 +38,6 @@ const RESPONSES_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time limit for a graceful shutdown after its grace period. The shims then end the remaining
 /// programs, because their control sockets close.
 const STOP_TIMEOUT: Duration = Duration::from_secs(14);
-
-/// The time within which signals count as one. A signal that is sent to a process and to its group
-/// arrives twice.
-const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// The number of sessions whose listener may wait to be served, which takes microseconds.
 const SESSION_LISTENERS: usize = 64;
@@ -80,14 +78,19 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let firecrawl = firecrawl
         .map(|spec| start_firecrawl(spec, authorities.as_ref(), &descriptors, &tasks))
         .transpose()?;
-    let (store, past) = open_store(&config, &tasks).await?;
+    let (store, past) = tokio::select! {
+        biased;
+        opened = open_store(&config, &tasks) => opened?,
+        // A database may not answer for a minute.
+        () = signals.next() => return Ok(()),
+    };
     let sandbox = Sandbox {
         isolation,
         runtime,
         authorities: authorities.clone(),
         block_list,
     };
-    let registry = build_registry(
+    let (registry, endpoint) = build_registry(
         &config,
         sandbox,
         &listeners,
@@ -104,22 +107,44 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         page_source,
         config.scrape.keep,
     );
-    let state = build_state(
-        &config,
-        keys,
-        local_host,
-        &descriptors,
-        &registry,
+    let limits = connection_limits(
+        config.max_connections,
+        descriptors.counted.max(),
+        config.server_limits,
+    );
+    let peer_port = endpoint
+        .zip(config.cluster.as_ref())
+        .zip(registry.cluster())
+        .map(|((endpoint, spec), cluster)| PeerPort::new(endpoint, cluster, spec, limits));
+    let forwarding = peer_port.as_ref();
+    let backends = Backends {
+        registry: Arc::clone(&registry),
         scrapes,
         firecrawl,
-    )?;
+        forwarding: forwarding.map(|port| port.forwarding(registry.metrics(), &tasks)),
+    };
+    let load = ServerLoad {
+        connections: Connections::new(limits),
+        descriptors: Arc::clone(&descriptors.counted),
+        accept_paused: descriptors.pause.clone(),
+    };
+    let state = build_state(&config, keys, local_host, backends, load)?;
+    if let Some(port) = peer_port {
+        port.start(&state, &tasks).await?;
+    }
     start(&config, listeners, &state, &registry, &tasks, &store)?;
-    let grace = config.stop_grace;
+    let (grace, drain) = (
+        config.stop_grace,
+        config
+            .cluster
+            .as_ref()
+            .map_or(Duration::ZERO, |cluster| cluster.drain),
+    );
     let reloader = Reloader::new(config, files, key_files, uid_count, authorities, state);
     let reloading = reloader.run(reload_signals, tasks.stop.clone());
     tasks.tracker.spawn(reloading);
 
-    signals.next().await;
+    wait_for_stop(&mut signals, &registry, drain).await;
     stop(grace, &registry, &tasks, &store, &mut signals).await;
     drop(lock);
     Ok(())
@@ -130,16 +155,9 @@ fn build_state(
     config: &Config,
     keys: ApiKeys,
     local_host: String,
-    descriptors: &DescriptorWatch,
-    registry: &Arc<Registry>,
-    scrapes: Arc<Scrapes>,
-    firecrawl: Option<Arc<Firecrawl>>,
+    backends: Backends,
+    load: ServerLoad,
 ) -> anyhow::Result<AppState> {
-    let limits = connection_limits(
-        config.max_connections,
-        descriptors.counted.max(),
-        config.server_limits,
-    );
     let cors_origins = config.cors_origins.iter();
     Ok(AppState::new(
         keys,
@@ -150,16 +168,8 @@ fn build_state(
         },
         live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,
-        Backends {
-            registry: Arc::clone(registry),
-            scrapes,
-            firecrawl,
-        },
-        ServerLoad {
-            connections: Connections::new(limits),
-            descriptors: Arc::clone(&descriptors.counted),
-            accept_paused: descriptors.pause.clone(),
-        },
+        backends,
+        load,
     ))
 }
 
@@ -201,6 +211,9 @@ fn start(
     registry.metrics().teams().add(state.keys().teams());
     tracker.spawn(run_retention(store.clone(), config.retention, stop.clone()));
     spawn_watchers(registry, stop).context("cannot start the watchers of limits")?;
+    if let Some(cluster) = registry.cluster() {
+        spawn_member_tasks(registry, cluster, stop);
+    }
     serve_all(listeners, state, servers, stop);
     announce(address, keyless, registry.max_sessions());
     Ok(())
@@ -216,12 +229,19 @@ async fn stop(
     signals: &mut Signals,
 ) {
     tracing::info!(grace_seconds = grace.as_secs(), "stop requested");
+    if let Some(cluster) = registry.cluster() {
+        // Other nodes create new sessions meanwhile.
+        cluster.drain();
+    }
     let orderly = async {
         registry.stop(grace).await;
         tasks.stop.cancel();
         tasks.servers.close();
         // The servers close keep-alive connections without a request, and finish open responses.
         let _ = timeout(RESPONSES_TIMEOUT, tasks.servers.wait()).await;
+        if let Some(cluster) = registry.cluster() {
+            cluster.leave();
+        }
         tasks.tracker.close();
         tasks.tracker.wait().await;
         store.close().await;

@@ -1,7 +1,6 @@
 //! The store and the registry of a server, with everything that sessions need.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -14,17 +13,19 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::join::{PeerEndpoint, join};
 use super::listeners::{Listeners, egress_connections};
+use super::open_store::{open, statement_error};
 use super::prepare::bad_data_dir;
 use super::self_test::run_self_test;
 use crate::certificate_authorities::CertificateAuthorities;
 use crate::clock;
-use crate::config::{Config, ConfigError, IsolationLevel};
+use crate::config::{Config, IsolationLevel};
 use crate::metrics::Metrics;
 use crate::profiles::{Profiles, profiles_dir};
 use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
 use crate::sessions::{CdpListeners, ENDED_KEPT_COUNT, QuotaMax, Registry, RegistrySpec, Services};
-use crate::store::{FILE, SessionRecord, Store, StoreError};
+use crate::store::{SessionRecord, Store};
 use crate::toolchain::Runtime;
 
 /// The isolation and the programs of sessions, and the content of files about sessions.
@@ -59,9 +60,8 @@ pub(super) async fn open_store(
     config: &Config,
     tasks: &Tasks,
 ) -> anyhow::Result<(Store, StoredSessions)> {
-    let dir = &config.data_dir;
-    let bad = |error| store_error(dir, &error);
-    let (store, writer) = Store::open(dir).await.map_err(bad)?;
+    let bad = |error| statement_error(config, &error);
+    let (store, writer) = open(config).await?;
     tasks.tracker.spawn(writer.run(tasks.stop.clone()));
     let now = clock::now();
     let lost = store.end_lost_sessions(now).await.map_err(bad)?;
@@ -76,19 +76,8 @@ pub(super) async fn open_store(
     Ok((store, StoredSessions { sessions, lost }))
 }
 
-fn store_error(dir: &Path, error: &StoreError) -> ConfigError {
-    let file = dir.join(FILE);
-    let bad = bad_data_dir(format!("cannot use the store: {error}"));
-    match error {
-        StoreError::Newer { .. } => bad,
-        _ => bad.fixed_by(format!(
-            "if it is damaged, move {} away: profiles stay, and the records of earlier sessions are lost",
-            file.display()
-        )),
-    }
-}
-
-/// Runs the self-test, and builds the registry with everything that sessions need.
+/// Runs the self-test, joins the cluster, and builds the registry with everything that sessions
+/// need.
 pub(super) async fn build_registry(
     config: &Arc<Config>,
     sandbox: Sandbox,
@@ -97,7 +86,7 @@ pub(super) async fn build_registry(
     tasks: &Tasks,
     store: &Store,
     past: StoredSessions,
-) -> anyhow::Result<Arc<Registry>> {
+) -> anyhow::Result<(Arc<Registry>, Option<PeerEndpoint>)> {
     let Sandbox {
         isolation,
         runtime,
@@ -147,10 +136,18 @@ pub(super) async fn build_registry(
         buffers: Budget::new("the server", config.limits.buffer_mb << 20),
         profiles,
     };
-    let services = Services::new(
-        store.clone(),
-        Arc::new(Metrics::new(config.isolation.level.as_str())),
-    );
+    let metrics = Arc::new(Metrics::new(config.isolation.level.as_str()));
+    let joined = match &config.cluster {
+        Some(cluster) => {
+            let max = max_sessions.server;
+            Some(join(cluster, store, &metrics, max, &tasks.tracker).await?)
+        }
+        None => None,
+    };
+    let (cluster, endpoint) = joined
+        .map(|joined| (joined.cluster, joined.endpoint))
+        .unzip();
+    let services = Services::new(store.clone(), metrics, cluster);
     for _ in 0..past.lost {
         services.metrics.session_ended(DestroyedReason::ServerLost);
     }
@@ -160,7 +157,7 @@ pub(super) async fn build_registry(
     registry
         .trust(&config.data_dir, authorities.as_ref())
         .await?;
-    Ok(registry)
+    Ok((registry, endpoint))
 }
 
 fn warn_about(config: &Config, uid_count: Option<u16>) {

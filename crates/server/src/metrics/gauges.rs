@@ -28,6 +28,19 @@ pub(crate) struct FirecrawlCounts {
     pub max_connections: usize,
 }
 
+/// The state of a cluster, as one node sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClusterCounts {
+    /// The state of this node: `up`, `draining` or `fenced`.
+    pub state: Option<&'static str>,
+    /// Nodes that create sessions.
+    pub up: usize,
+    /// Nodes that create no sessions, and still have some.
+    pub draining: usize,
+    /// The time since the last beat.
+    pub beat_age_seconds: u64,
+}
+
 /// The current state of the server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gauges {
@@ -64,6 +77,8 @@ pub(crate) struct Gauges {
     pub max_descriptors: u64,
     pub accept_paused: bool,
     pub firecrawl: FirecrawlCounts,
+    /// `None` if this server is no node of a cluster.
+    pub cluster: Option<ClusterCounts>,
     /// Denied egress connections, by rule.
     pub egress_denials: Vec<(&'static str, u64)>,
     /// Sessions that are created or active, by team.

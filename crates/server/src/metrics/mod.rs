@@ -1,7 +1,9 @@
 //! Prometheus metrics. docs/OPERATIONS.md lists them, with useful alerts.
 
+mod cluster;
 mod descriptors;
 mod firecrawl;
+mod forwarding;
 mod gauges;
 mod limits;
 mod outcomes;
@@ -19,9 +21,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub(crate) use self::cluster::{ClusterMetrics, FencedBy};
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
-pub(crate) use self::gauges::{ConnectionCounts, FirecrawlCounts, Gauges};
+pub(crate) use self::forwarding::{CountedSocket, ForwardOutcome, ForwardingMetrics};
+pub(crate) use self::gauges::{ClusterCounts, ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
 pub(crate) use self::scrapes::{ScrapeMetrics, ScrapeOutcome};
@@ -40,7 +44,7 @@ const EXECUTE_SECONDS: [f64; 15] = [
 
 const LANGUAGES: [Language; 3] = [Language::Node, Language::Python, Language::Bash];
 
-const REASONS: [DestroyedReason; 7] = [
+const REASONS: [DestroyedReason; 8] = [
     DestroyedReason::Deleted,
     DestroyedReason::Ttl,
     DestroyedReason::Idle,
@@ -48,6 +52,7 @@ const REASONS: [DestroyedReason; 7] = [
     DestroyedReason::Limit,
     DestroyedReason::ServerStopped,
     DestroyedReason::ServerLost,
+    DestroyedReason::NodeLost,
 ];
 
 /// All metrics of the server.
@@ -85,7 +90,9 @@ pub(crate) struct Metrics {
     teams: TeamMetrics,
     warm: WarmMetrics,
     firecrawl: FirecrawlMetrics,
+    forwarding: ForwardingMetrics,
     scrapes: ScrapeMetrics,
+    cluster: ClusterMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -133,7 +140,9 @@ impl Metrics {
             teams: TeamMetrics::default(),
             warm: WarmMetrics::new(),
             firecrawl: FirecrawlMetrics::new(),
+            forwarding: ForwardingMetrics::new(),
             scrapes: ScrapeMetrics::new(),
+            cluster: ClusterMetrics::new(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -147,7 +156,9 @@ impl Metrics {
         self.register_limits();
         self.warm.register(&mut self.registry);
         self.firecrawl.register(&mut self.registry);
+        self.forwarding.register(&mut self.registry);
         self.scrapes.register(&mut self.registry);
+        self.cluster.register(&mut self.registry);
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -379,6 +390,16 @@ impl Metrics {
         &self.firecrawl
     }
 
+    /// Returns the metrics on requests that were forwarded to other nodes.
+    pub fn forwarding(&self) -> &ForwardingMetrics {
+        &self.forwarding
+    }
+
+    /// Returns the metrics of a node of a cluster.
+    pub fn cluster(&self) -> &ClusterMetrics {
+        &self.cluster
+    }
+
     /// Returns the metrics per team.
     pub fn teams(&self) -> &TeamMetrics {
         &self.teams
@@ -432,6 +453,7 @@ impl Metrics {
         self.set_limits(gauges);
         self.warm.set(gauges);
         self.firecrawl.set(gauges);
+        self.cluster.set(gauges.cluster.as_ref());
         if let Some(bytes) = gauges.free_disk_bytes {
             self.free_disk.set(saturate(bytes));
         }

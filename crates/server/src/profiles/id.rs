@@ -11,7 +11,7 @@ pub(crate) struct ProfileId {
     pub team: Team,
     pub name: String,
     /// SHA-256 of team and name, in hex.
-    pub(super) id: String,
+    pub id: String,
 }
 
 impl ProfileId {

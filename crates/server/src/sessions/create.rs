@@ -13,6 +13,7 @@ use super::checkpoints::keep_checkpoints;
 use super::error::SessionError;
 use super::info::SessionInfo;
 use super::registry::Registry;
+use super::reservations::Reservation;
 use super::resources::SessionResources;
 use super::session::{CLEANUP_TIMEOUT, Session, SessionParts};
 use super::session_options::{locale_for, replaces_browser};
@@ -20,6 +21,7 @@ use super::spans::{name_session, record_session, session_span};
 use super::supervisor::supervise;
 use super::team_quota::{CapacityPermit, QuotaReached};
 use super::tokens::Tokens;
+use crate::cluster::Life;
 use crate::metrics::{CreateOutcome, Metrics};
 use crate::profiles::{ProfileId, ProfileLease};
 use crate::team::Team;
@@ -31,6 +33,8 @@ struct NewSession {
     request: CreateRequest,
     is_listed: bool,
     capacity_permit: CapacityPermit,
+    /// The place of a listed session in the store of a cluster.
+    reservation: Option<Reservation>,
 }
 
 impl Registry {
@@ -129,7 +133,7 @@ impl Registry {
     }
 
     fn try_admit(&self, team: &Team) -> Result<CapacityPermit, SessionError> {
-        if self.is_stopping() {
+        if self.is_stopping() || self.is_draining() {
             return Err(SessionError::Stopping);
         }
         if let Some(disk) = self.full_disk() {
@@ -168,8 +172,15 @@ impl Registry {
         is_listed: bool,
         capacity_permit: CapacityPermit,
     ) -> Result<Arc<Session>, SessionError> {
-        let id = Uuid::now_v7();
+        let new_id = self.new_id()?;
+        let id = new_id.id;
         record_session(id);
+        // Unlisted sessions get theirs when a client gets them.
+        let reservation = if is_listed {
+            self.reserve(&new_id, &team, &request).await?
+        } else {
+            None
+        };
         let start = BrowserStart {
             profile: self.lease_profile(&team, &request)?,
             locale: locale_for(&request),
@@ -192,9 +203,11 @@ impl Registry {
             request,
             is_listed,
             capacity_permit,
+            reservation,
         };
         let session = self.hand_over(prepared, new).instrument(span).await?;
         tracing::info!("session created");
+        self.count_created();
         if self.is_stopping() {
             session.end(DestroyedReason::ServerStopped).await;
             return Err(SessionError::Stopping);
@@ -260,7 +273,7 @@ impl Registry {
     async fn hand_over(
         &self,
         prepared: PreparedSession,
-        new: NewSession,
+        mut new: NewSession,
     ) -> Result<Arc<Session>, SessionError> {
         let PreparedSession {
             resources,
@@ -275,8 +288,8 @@ impl Registry {
                 "profile data lost"
             );
         }
-        let info = match self.record(&new).await {
-            Ok(info) => info,
+        let (info, owner) = match self.record(&mut new).await {
+            Ok(recorded) => recorded,
             Err(error) => {
                 self.discard(&resources).await;
                 return Err(error);
@@ -295,24 +308,46 @@ impl Registry {
             field_warnings: self.spec.field_warnings(&new.request),
         }));
         self.insert(&session);
+        if let (Some(cluster), Some(owner)) = (self.cluster(), owner)
+            && !cluster.is_current(&owner)
+        {
+            // The lease was lost before the session could be found and ended.
+            session.mark_ended(DestroyedReason::NodeLost, None);
+        }
         resources.access.set_session(session.id());
         self.start_tasks(&session, resources);
         Ok(session)
     }
 
-    /// Records a new session in the store if it is listed, and returns its properties.
-    async fn record(&self, new: &NewSession) -> Result<SessionInfo, SessionError> {
-        let tokens = Tokens::new(new.request.stream_web_view).map_err(|error| {
-            SessionError::Internal(format!("cannot get random numbers: {error}"))
-        })?;
+    /// Records a new session in the store if it is listed, and returns its properties, and its
+    /// owner in a cluster.
+    async fn record(
+        &self,
+        new: &mut NewSession,
+    ) -> Result<(SessionInfo, Option<Life>), SessionError> {
+        let tokens = self.tokens(new.id, new.request.stream_web_view)?;
         let info = SessionInfo::new(new.id, Team::clone(&new.team), &new.request, tokens);
         if !new.is_listed {
-            return Ok(info);
+            return Ok((info, None));
         }
         let record = info.stored_record(info.created_at, None);
+        if let (Some(cluster), Some(reservation)) = (self.cluster(), new.reservation.take()) {
+            let owner = reservation.activate(cluster, &record).await?;
+            return Ok((info, Some(owner)));
+        }
         let recorded = self.services.store.begin_session(&record).await;
         recorded.map_err(|error| SessionError::NotRecorded(error.to_string()))?;
-        Ok(info)
+        Ok((info, None))
+    }
+
+    /// Returns the tokens of a new session.
+    fn tokens(&self, id: Uuid, with_live_view: bool) -> Result<Tokens, SessionError> {
+        if let Some(cluster) = self.cluster() {
+            let derived = cluster.token_keys().derive(id);
+            return Ok(Tokens::derived(derived, with_live_view));
+        }
+        Tokens::new(with_live_view)
+            .map_err(|error| SessionError::Internal(format!("cannot get random numbers: {error}")))
     }
 
     /// Starts the supervisor of a session and, for a session with a profile, its checkpoints.

@@ -38,6 +38,9 @@ pub(crate) enum SessionError {
     /// The store did not record the session.
     #[error("cannot record the session: {0}")]
     NotRecorded(String),
+    /// This node of a cluster has lost its lease. It ends its sessions, and then continues.
+    #[error("this node has lost its lease")]
+    LeaseLost,
     /// A watcher cannot read what sessions use.
     #[error("cannot measure the {what} of sessions: {reason}")]
     Unmeasured { what: &'static str, reason: String },
@@ -139,6 +142,7 @@ impl SessionError {
         matches!(
             self,
             SessionError::Stopping
+                | SessionError::LeaseLost
                 | SessionError::AtCapacity
                 | SessionError::TeamAtCapacity(_)
                 | SessionError::Unmeasured { .. }

@@ -10,6 +10,8 @@
 //!   response in `outcome`. `kernels` starts the kernels, and `agent` the agent-browser daemon.
 //!   `attach` connects CDP clients and viewers; the session's own programs use `program_access`.
 //! - `supervisor` ends a session and cleans up. `profile` and `checkpoints` save its profile.
+//! - `reservations` gives sessions of a cluster their place in the store, `member` does the work of
+//!   a node, and `reconcile` compares its sessions with the store.
 //! - `limits` enforces the resource limits, and `orphans` finds processes that outlived their
 //!   session.
 //!
@@ -35,6 +37,7 @@ mod kernel_slots;
 mod kernels;
 mod language_hint;
 mod limits;
+mod member;
 mod orphans;
 mod outcome;
 mod overview;
@@ -44,7 +47,9 @@ mod progress;
 mod readings;
 mod recent_executions;
 mod recent_load;
+mod reconcile;
 mod registry;
+mod reservations;
 mod resources;
 mod run_code;
 mod services;
@@ -64,6 +69,7 @@ pub(crate) use cdp_listener::{CdpListener, CdpListeners};
 pub(crate) use entry::SessionEntry;
 pub(crate) use error::SessionError;
 pub(crate) use execute::Executed;
+pub(crate) use member::spawn_member_tasks;
 pub(crate) use program_access::ProgramAccess;
 pub(crate) use registry::{ENDED_KEPT_COUNT, Registry};
 pub(crate) use services::Services;

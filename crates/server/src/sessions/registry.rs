@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
-use hearth_egress::AllowList;
+use hearth_egress::{AllowList, Egress};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -30,11 +30,12 @@ use super::team_quota::{QuotaMax, TeamQuota};
 use super::warm_pool::WarmPool;
 use crate::capacity;
 use crate::clock;
+use crate::cluster::Cluster;
 use crate::config::{Limits, ServerLimits};
 use crate::metrics::Metrics;
 use crate::profiles::Profiles;
 use crate::sandbox::uid_pool::UidPool;
-use crate::store::SessionRecord;
+use crate::store::{SessionRecord, StoreError};
 use crate::team::Team;
 
 /// The maximum number of ended sessions that are kept. A record takes less than a kilobyte.
@@ -64,6 +65,8 @@ pub(crate) struct Registry {
     /// The supervisors of sessions, and the sockets of clients.
     tracker: TaskTracker,
     stopping: AtomicBool,
+    /// The number of sessions that this node of a cluster has created.
+    pub(super) created: AtomicU64,
 }
 
 impl Registry {
@@ -93,6 +96,7 @@ impl Registry {
             sessions: RwLock::new(past.collect()),
             tracker,
             stopping: AtomicBool::new(false),
+            created: AtomicU64::new(0),
         }
     }
 
@@ -113,15 +117,21 @@ impl Registry {
         self.team_quota.max().server
     }
 
-    /// Returns the number of active sessions of a team, and the number that it can have at once.
-    pub fn concurrency(&self, team: &Team) -> (usize, usize) {
-        let QuotaMax {
-            server,
-            team: of_team,
-        } = self.team_quota.max();
-        let active = self.team_quota.counts().get(team).copied();
-        let max = of_team.map_or(server, |max| max.min(server));
-        (active.unwrap_or(0), max)
+    /// Returns the number of active sessions of a team, and the number that it can have at once. In
+    /// a cluster, both are about all nodes.
+    pub async fn concurrency(&self, team: &Team) -> Result<(usize, usize), StoreError> {
+        let max = self.team_quota.max();
+        let (active, total) = match self.cluster() {
+            Some(cluster) => (
+                cluster.sessions().count(team).await?,
+                cluster.view().max_sessions(),
+            ),
+            None => {
+                let active = self.team_quota.counts().get(team).copied();
+                (active.unwrap_or(0), max.server)
+            }
+        };
+        Ok((active, max.team.map_or(total, |max| max.min(total))))
     }
 
     /// Returns the limits that are in effect.
@@ -139,6 +149,11 @@ impl Registry {
             // Warm sessions were prepared with the earlier limits.
             self.replace_warm_sessions();
         }
+    }
+
+    /// Returns the network access of all sessions.
+    pub fn egress(&self) -> &Egress {
+        &self.spec.egress
     }
 
     /// Returns the parent of all session directories.
@@ -186,7 +201,7 @@ impl Registry {
     }
 
     /// Returns the ended sessions of which something remains, and the active ones.
-    fn remaining(&self) -> Vec<Arc<Session>> {
+    pub(super) fn remaining(&self) -> Vec<Arc<Session>> {
         let sessions = self.read();
         current(&sessions)
             .filter(|session| !session.is_cleaned())
@@ -238,6 +253,26 @@ impl Registry {
     /// Returns true once the server rejects new sessions and executions.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Ends every session with `reason`, and waits until nothing of them remains.
+    pub(super) async fn end_all(&self, reason: DestroyedReason) {
+        let sessions = self.remaining();
+        let ends = sessions.iter().map(async |session| {
+            session.mark_ended(reason, None);
+            session.cleaned().await;
+        });
+        futures_util::future::join_all(ends).await;
+    }
+
+    /// Returns the cluster of which this server is a node.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.services.cluster.as_ref()
+    }
+
+    /// Returns true if this server is a node that creates no sessions any more.
+    pub fn is_draining(&self) -> bool {
+        self.cluster().is_some_and(|cluster| cluster.is_draining())
     }
 
     /// Ends every session, and rejects new sessions and executions. Running code can continue for

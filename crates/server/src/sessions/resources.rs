@@ -177,6 +177,8 @@ impl SessionResources {
             (None, _) => None,
             (Some(_), DestroyedReason::BrowserCrashed) => Some(Err(NotSaved::BrowserCrashed)),
             (Some(_), DestroyedReason::Limit) => Some(Err(NotSaved::Limit)),
+            // Another session may save to the profile by now.
+            (Some(_), DestroyedReason::NodeLost) => Some(Err(NotSaved::LeaseLost)),
             (Some(_), _) => Some(profile::close(&self.browser).await),
         };
         self.end_processes().await;

@@ -6,6 +6,8 @@ use tokio::sync::Notify;
 
 use super::orphans::Orphans;
 use super::recent_load::RecentLoad;
+use super::reservations::Reservations;
+use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -14,6 +16,10 @@ use crate::store::Store;
 pub(crate) struct Services {
     pub store: Store,
     pub metrics: Arc<Metrics>,
+    /// `None` if this server is no node of a cluster.
+    pub cluster: Option<Arc<Cluster>>,
+    /// The sessions that this node is creating, for the cluster.
+    pub(super) reservations: Arc<Reservations>,
     pub(super) orphans: Arc<Orphans>,
     pub(super) load: Arc<RecentLoad>,
     /// Notified when nothing of an ended session remains.
@@ -21,10 +27,12 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    pub fn new(store: Store, metrics: Arc<Metrics>) -> Services {
+    pub fn new(store: Store, metrics: Arc<Metrics>, cluster: Option<Arc<Cluster>>) -> Services {
         Services {
             store,
             metrics,
+            cluster,
+            reservations: Arc::default(),
             orphans: Arc::default(),
             load: RecentLoad::new(),
             cleaned: Arc::default(),

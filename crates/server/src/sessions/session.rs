@@ -168,6 +168,11 @@ impl Session {
         self.info.profile.as_deref()
     }
 
+    /// Returns true if the end of the session saves its profile.
+    pub(super) fn saves_profile(&self) -> bool {
+        self.saves_profile
+    }
+
     /// Returns the problems that did not prevent the creation, for the creator.
     pub fn warning(&self) -> Option<String> {
         let profile = self.warning.iter().map(ProfileWarning::sentence);

@@ -85,9 +85,7 @@ pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResou
 /// Records the end of the session, which callers that end it wait for.
 async fn record_end(session: &Session) {
     let record = session.stored_record();
-    if let Err(error) = session.services.store.end_session(&record).await {
-        tracing::error!(%error, "session end not recorded");
-    }
+    session.services.store.end_session(&record).await;
     session
         .progress
         .send_modify(|progress| progress.recorded = true);

@@ -1,5 +1,6 @@
 //! The secrets of a session.
 
+use crate::cluster::DerivedTokens;
 use crate::token::Token;
 
 /// The tokens that grant access to a session's browser and its live view.
@@ -18,6 +19,19 @@ impl Tokens {
             live_view: with_live_view.then(LiveViewTokens::new).transpose()?,
             public: Token::new()?,
         })
+    }
+
+    /// Returns the tokens of a cluster's session, which every node can derive.
+    pub fn derived(derived: DerivedTokens, with_live_view: bool) -> Tokens {
+        let DerivedTokens {
+            cdp,
+            watch,
+            control,
+        } = derived;
+        Tokens {
+            live_view: with_live_view.then_some(LiveViewTokens { watch, control }),
+            public: cdp,
+        }
     }
 }
 

@@ -35,14 +35,9 @@ impl Registry {
     /// failure the session ends.
     pub async fn list_unlisted(&self, session: &Session) -> Result<(), SessionError> {
         session.restart_lifetime();
-        if let Err(error) = self
-            .services
-            .store
-            .begin_session(&session.stored_record())
-            .await
-        {
+        if let Err(error) = self.record_unlisted(session).await {
             session.end(DestroyedReason::Deleted).await;
-            return Err(SessionError::NotRecorded(error.to_string()));
+            return Err(error);
         }
         session.set_listed();
         // Its end was not recorded if it came before the record.
@@ -55,6 +50,20 @@ impl Registry {
             return Err(SessionError::Ended);
         }
         Ok(())
+    }
+
+    async fn record_unlisted(&self, session: &Session) -> Result<(), SessionError> {
+        let reservation = self.reserve_unlisted(session).await?;
+        let record = session.stored_record();
+        if let (Some(cluster), Some(reservation)) = (self.cluster(), reservation) {
+            let owner = reservation.activate(cluster, &record).await?;
+            if !cluster.is_current(&owner) {
+                session.mark_ended(DestroyedReason::NodeLost, None);
+            }
+            return Ok(());
+        }
+        let recorded = self.services.store.begin_session(&record).await;
+        recorded.map_err(|error| SessionError::NotRecorded(error.to_string()))
     }
 
     /// Keeps an unlisted session whose work is done, and gives its place to others.

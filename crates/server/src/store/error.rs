@@ -23,12 +23,47 @@ pub(crate) enum StoreError {
         /// The schema version of the file.
         theirs: i64,
         /// The newest schema version that this Hearth supports.
-        ours: usize,
+        ours: i64,
     },
+    /// The PostgreSQL server does not answer, or accepts no connections for now.
+    #[error("cannot reach {server}: {reason}")]
+    Unreachable {
+        /// The server and the database.
+        server: String,
+        reason: String,
+    },
+    /// The PostgreSQL database cannot be used before somebody changes something.
+    #[error("cannot use {server}: {reason}")]
+    Unusable {
+        /// The server and the database.
+        server: String,
+        reason: String,
+        /// The fix as an instruction.
+        fix: String,
+    },
+    /// The PostgreSQL server did not reply in time. It may have run the statement.
+    #[error("the database did not reply in time")]
+    NoReply,
     /// A migration failed.
     #[error("schema migration failed: {0}")]
     Schema(sqlx::migrate::MigrateError),
     /// A statement failed.
     #[error("{0}")]
     Statement(#[from] sqlx::Error),
+}
+
+impl StoreError {
+    /// Returns true if the same statement may succeed later without a change of settings.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, StoreError::Unreachable { .. } | StoreError::NoReply)
+    }
+
+    /// Returns true if the statement may have been executed in spite of the error.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        matches!(
+            self,
+            StoreError::NoReply
+                | StoreError::Statement(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed)
+        )
+    }
 }

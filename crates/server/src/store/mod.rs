@@ -1,190 +1,188 @@
 //! Records that outlive the server: sessions and how they ended, executions, profiles, and the
-//! pages of scrapes, in a SQLite file in the data directory.
+//! pages of scrapes, in a SQLite file in the data directory, or in the PostgreSQL database of a
+//! cluster.
 //!
 //! Active sessions are in memory, and a response about one waits for no read. Only interactions
 //! with a scrape read its record. A session is recorded before
 //! the response to its creation and after its end. Executions are recorded after their response.
 //! Code and its output are never recorded.
 //!
-//! `statements` contains all SQL, in a form that PostgreSQL also understands, and `schema` contains
-//! the migrations. The store does not depend on the resources of sessions.
+//! `statements` contains the SQL that both engines run, and `schema` contains the migrations.
+//! `engine` runs it on either. The store does not depend on the resources of sessions.
 
 pub(crate) mod cluster;
+mod engine;
 mod error;
+mod postgres;
 mod rows;
 mod schema;
 mod scrape_row;
 mod scrapes;
+mod sqlite;
 mod statements;
+mod writer;
 
 use std::collections::HashSet;
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_contract::DestroyedReason;
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Sqlite, SqlitePool, Transaction};
+use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use self::engine::{Pool, Statement};
 pub(crate) use self::error::StoreError;
+pub(crate) use self::postgres::DatabaseState;
 pub(crate) use self::rows::{ExecutionRecord, ProfileRecord, SessionRecord};
 pub(crate) use self::scrape_row::ScrapeRecord;
-
-/// The name of the file in the data directory. While it is open, SQLite keeps two more files beside
-/// it, `-wal` and `-shm`.
-pub(crate) const FILE: &str = "hearth.db";
-
-/// The time limit for another program, such as a backup, to release the file.
-const BUSY_BOUND: Duration = Duration::from_secs(5);
+pub(crate) use self::sqlite::FILE;
+use self::writer::Outbox;
+pub(crate) use self::writer::Writer;
+use crate::clock;
+use crate::config::DatabaseUrl;
+use crate::ending::Ending;
 
 /// The time limit for recording a new session, including the wait for other writes.
 const BEGIN_BOUND: Duration = Duration::from_secs(6);
+
+/// The time limit for closing connections, which a server behind a broken network does not answer.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The maximum number of executions that wait to be written. Writing one takes a fraction of a
 /// millisecond. If a slow disk fills the queue, further executions are not recorded, and a warning
 /// is logged.
 const WAITING_EXECUTIONS: usize = 4096;
 
-/// The maximum number of executions per transaction.
-const BATCH: usize = 256;
+/// The place of the records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StorePlace<'a> {
+    /// A SQLite file in the data directory.
+    Dir(&'a Path),
+    /// The PostgreSQL database of a cluster, which the node with this name opens.
+    Database { url: &'a DatabaseUrl, node: &'a str },
+}
 
 /// A handle to the store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    pool: SqlitePool,
+    pool: Pool,
+    /// The name of the node that owns the sessions of this server. Empty with SQLite.
+    node: Arc<str>,
     /// The queue of the [`Writer`].
     executions: mpsc::Sender<ExecutionRecord>,
-}
-
-/// The task that records executions.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    pool: SqlitePool,
-    executions: mpsc::Receiver<ExecutionRecord>,
+    outbox: Outbox,
 }
 
 impl Store {
-    /// Opens or creates the file in `dir`, and migrates its schema.
-    pub async fn open(dir: &Path) -> Result<(Store, Writer), StoreError> {
-        let path = dir.join(FILE);
-        // SQLite gives its two other files the same mode.
-        let mode = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path);
-        mode.map_err(|error| StoreError::Open {
-            path: path.clone(),
-            source: sqlx::Error::Io(error),
-        })?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .journal_mode(SqliteJournalMode::Wal)
-            // Commits survive any end of this process. A power failure may lose the last commits.
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(BUSY_BOUND)
-            .disable_statement_logging();
-        // Each connection is a thread, and a SQLite file has one writer at a time.
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options)
-            .await;
-        let pool = pool.map_err(|source| StoreError::Open { path, source })?;
-        schema::migrate(&pool).await?;
+    /// Opens or creates the store, and migrates its schema.
+    pub async fn open(place: StorePlace<'_>) -> Result<(Store, Writer), StoreError> {
+        let (pool, node) = match place {
+            StorePlace::Dir(dir) => (Pool::Sqlite(sqlite::open(dir).await?), ""),
+            StorePlace::Database { url, node } => {
+                (Pool::Postgres(postgres::open(url).await?), node)
+            }
+        };
         let (sender, executions) = mpsc::channel(WAITING_EXECUTIONS);
+        let outbox = Outbox::default();
         Ok((
             Store {
                 pool: pool.clone(),
+                node: node.into(),
                 executions: sender,
+                outbox: outbox.clone(),
             },
-            Writer { pool, executions },
+            Writer {
+                pool,
+                executions,
+                outbox,
+            },
         ))
     }
 
     /// Checks that the file in `dir` can be opened, or does not exist. Changes nothing. Do not call
     /// this while a server uses the file.
     pub async fn check(dir: &Path) -> Result<(), StoreError> {
-        let path = dir.join(FILE);
-        if !path.exists() {
-            return Ok(());
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .read_only(true)
-            .immutable(true);
-        let opened = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options)
-            .await;
-        let pool = opened.map_err(|source| StoreError::Open { path, source })?;
-        let last = sqlx::query_scalar::<_, Option<i64>>(statements::LAST_MIGRATION)
-            .fetch_one(&pool)
-            .await;
-        let last = match last {
-            // Both SQLite and PostgreSQL name the missing table.
-            Err(sqlx::Error::Database(error)) if error.message().contains("_sqlx_migrations") => 0,
-            last => last?.unwrap_or(0),
-        };
-        pool.close().await;
-        if usize::try_from(last).is_ok_and(|last| last <= schema::LAST) {
-            Ok(())
-        } else {
-            Err(StoreError::Newer {
-                theirs: last,
-                ours: schema::LAST,
-            })
-        }
+        sqlite::check(dir).await
     }
 
     /// Writes a consistent copy of the file in `dir` to `target`, which is empty. A server may use
     /// the file meanwhile.
     pub async fn copy(dir: &Path, target: &Path) -> Result<(), StoreError> {
-        let path = dir.join(FILE);
-        let name = target.to_str().ok_or_else(|| {
-            let reason = io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8");
-            sqlx::Error::Io(reason)
-        })?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .busy_timeout(BUSY_BOUND)
-            .disable_statement_logging();
-        let connected = options.connect().await;
-        let mut connection = connected.map_err(|source| StoreError::Open { path, source })?;
-        let copied = sqlx::query(statements::COPY)
-            .bind(name.to_owned())
-            .execute(&mut connection)
-            .await;
-        connection.close().await?;
-        copied?;
-        Ok(())
+        sqlite::copy(dir, target).await
+    }
+
+    /// Checks that a node could use the database. Changes nothing.
+    pub async fn check_database(url: &DatabaseUrl) -> Result<DatabaseState, StoreError> {
+        postgres::check(url).await
+    }
+
+    /// Returns the connections to PostgreSQL, if this is the store of a cluster.
+    pub fn postgres(&self) -> Option<&PgPool> {
+        match &self.pool {
+            Pool::Postgres(pool) => Some(pool),
+            Pool::Sqlite(_) => None,
+        }
     }
 
     /// Records a new session.
     pub async fn begin_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
-        let written = timeout(BEGIN_BOUND, session.begin().execute(&self.pool)).await;
-        written.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        Ok(())
+        let writing = self.pool.execute(session.begin(&self.node));
+        let written = timeout(BEGIN_BOUND, writing).await;
+        match written.map_err(|_| StoreError::NoReply).flatten() {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                if error.is_ambiguous() {
+                    self.abandon_session(session);
+                }
+                Err(error)
+            }
+        }
     }
 
-    /// Records the end of a session, unless its end is already recorded.
-    pub async fn end_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
-        session.end().execute(&self.pool).await?;
-        Ok(())
+    /// Records later that a session ended at its start, because its record may exist although
+    /// nobody has got it.
+    fn abandon_session(&self, session: &SessionRecord) {
+        let ending = Ending {
+            reason: DestroyedReason::Deleted,
+            limit: None,
+            at: clock::now(),
+            duration_ms: 0,
+        };
+        self.end_session_later(SessionRecord {
+            ending: Some(ending),
+            ..session.clone()
+        });
     }
 
-    /// Records the end of sessions that an earlier server left open, as of `now`. Returns their
-    /// number.
+    /// Records the end of a session, unless its end is already recorded. If that fails, it is
+    /// repeated until it succeeds.
+    pub async fn end_session(&self, session: &SessionRecord) {
+        if let Err(error) = self.pool.execute(session.end()).await {
+            tracing::warn!(%error, session = %session.id, "session end delayed");
+            self.end_session_later(session.clone());
+        }
+    }
+
+    /// Records the end of a session in the background.
+    pub fn end_session_later(&self, session: SessionRecord) {
+        let id = session.id;
+        if !self.outbox.add(session) {
+            tracing::error!(session = %id, "session end not recorded: too many wait");
+        }
+    }
+
+    /// Returns the number of ends of sessions that wait to be recorded.
+    pub fn waiting_ends(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Records the end of sessions that an earlier server of this node left open, as of `now`.
+    /// Returns their number. The sessions of other nodes are not affected.
     pub async fn end_lost_sessions(&self, now: Timestamp) -> Result<u64, StoreError> {
-        Ok(rows::end_lost(now)
-            .execute(&self.pool)
-            .await?
-            .rows_affected())
+        self.pool.execute(rows::end_lost(&self.node, now)).await
     }
 
     /// Returns at most `max` sessions that ended after `since`, newest first. Skips invalid rows.
@@ -193,15 +191,10 @@ impl Store {
         since: Timestamp,
         max: usize,
     ) -> Result<Vec<SessionRecord>, StoreError> {
-        let rows = sqlx::query(statements::ENDED_SESSIONS)
+        let ended = Statement::new(statements::ENDED_SESSIONS)
             .bind(since.as_millisecond())
-            .bind(i64::try_from(max).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(rows
-            .iter()
-            .filter_map(|row| SessionRecord::read(row).ok().flatten())
-            .collect())
+            .bind(i64::try_from(max).unwrap_or(i64::MAX));
+        self.pool.fetch(ended, SessionRecord::read).await
     }
 
     /// Deletes records of sessions and executions that ended at these times or earlier. Records of
@@ -211,64 +204,43 @@ impl Store {
         sessions: Timestamp,
         executions: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        for (statement, until) in [
+        let prune = [
             (statements::PRUNE_SESSIONS, sessions),
             (statements::PRUNE_EXECUTIONS, executions),
             (statements::PRUNE_SCRAPES, sessions),
-        ] {
-            sqlx::query(statement)
-                .bind(until.as_millisecond())
-                .execute(&mut *transaction)
-                .await?;
-        }
-        Ok(transaction.commit().await?)
+        ];
+        let prune = prune.map(|(sql, until)| Statement::new(sql).bind(until.as_millisecond()));
+        self.pool.execute_all(prune.into()).await
     }
 
     /// Records the current version of a profile.
     pub async fn record_profile(&self, profile: &ProfileRecord) -> Result<(), StoreError> {
-        profile.record().execute(&self.pool).await?;
-        Ok(())
+        self.pool.execute(profile.record()).await.map(drop)
     }
 
     /// Deletes the record of a profile.
     pub async fn remove_profile(&self, id: &str) -> Result<(), StoreError> {
-        sqlx::query(statements::DELETE_PROFILE)
-            .bind(id)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+        self.pool.execute(rows::delete_profile(id)).await.map(drop)
     }
 
     /// Returns the profiles of a team, unsorted. Skips invalid rows.
     pub async fn profiles(&self, team: &str) -> Result<Vec<ProfileRecord>, StoreError> {
-        let rows = sqlx::query(statements::PROFILES_OF_TEAM)
-            .bind(team)
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(rows
-            .iter()
-            .filter_map(|row| ProfileRecord::read(row).ok().flatten())
-            .collect())
+        let profiles = Statement::new(statements::PROFILES_OF_TEAM).bind(team);
+        self.pool.fetch(profiles, ProfileRecord::read).await
     }
 
-    /// Replaces all records of profiles with `found`.
-    pub async fn replace_profiles(&self, found: &[ProfileRecord]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let known: Vec<String> = sqlx::query_scalar(statements::ALL_PROFILES)
-            .fetch_all(&mut *transaction)
-            .await?;
-        let found_ids: HashSet<&str> = found.iter().map(|profile| profile.id.as_str()).collect();
-        for id in known.iter().filter(|id| !found_ids.contains(id.as_str())) {
-            sqlx::query(statements::DELETE_PROFILE)
-                .bind(id)
-                .execute(&mut *transaction)
-                .await?;
+    /// Corrects the records of profiles: `found` are the profiles in the directory of this server.
+    /// Records of other profiles are removed, unless nodes share the store. They may have them.
+    pub async fn correct_profiles(&self, found: &[ProfileRecord]) -> Result<(), StoreError> {
+        let mut corrections: Vec<Statement> = found.iter().map(ProfileRecord::record).collect();
+        if self.postgres().is_none() {
+            let all = Statement::new(statements::ALL_PROFILES);
+            let known = self.pool.fetch(all, |row| row.text("id")).await?;
+            let found: HashSet<&str> = found.iter().map(|profile| profile.id.as_str()).collect();
+            let gone = known.iter().filter(|id| !found.contains(id.as_str()));
+            corrections.extend(gone.map(|id| rows::delete_profile(id)));
         }
-        for profile in found {
-            profile.record().execute(&mut *transaction).await?;
-        }
-        Ok(transaction.commit().await?)
+        self.pool.execute_all(corrections).await
     }
 
     /// Queues an execution to be recorded.
@@ -278,41 +250,14 @@ impl Store {
         }
     }
 
-    /// Waits for running writes, and closes the file.
+    /// Waits for running writes, and closes the connections.
     pub async fn close(&self) {
-        self.pool.close().await;
-    }
-}
-
-impl Writer {
-    /// Records executions until `stop`, and then those that are queued.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            let count = tokio::select! {
-                biased;
-                count = self.executions.recv_many(&mut batch, BATCH) => count,
-                () = stop.cancelled() => 0,
-            };
-            if count == 0 {
-                return;
+        match &self.pool {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Postgres(pool) => {
+                let _ = timeout(CLOSE_TIMEOUT, pool.close()).await;
             }
-            if let Err(error) = self.write(&batch).await {
-                tracing::warn!(%error, count, "executions not recorded");
-            }
-            batch.clear();
         }
-    }
-
-    async fn write(&self, batch: &[ExecutionRecord]) -> Result<(), StoreError> {
-        let mut transaction: Transaction<'_, Sqlite> = self.pool.begin().await?;
-        for execution in batch {
-            execution
-                .record(Uuid::now_v7())
-                .execute(&mut *transaction)
-                .await?;
-        }
-        Ok(transaction.commit().await?)
     }
 }
 

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use hearth_contract::{DestroyedReason, Language, Limit};
 use jiff::Timestamp;
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row, Sqlite};
 use uuid::Uuid;
 
+use super::engine::{Columns, Statement};
 use super::statements;
 use crate::ending::Ending;
 use crate::team::Team;
@@ -50,12 +48,11 @@ pub(crate) struct ProfileRecord {
     pub saved_at: Timestamp,
 }
 
-type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
-
 impl SessionRecord {
-    pub(super) fn begin(&self) -> Statement<'_> {
+    /// Records the session as one of `node`.
+    pub(super) fn begin(&self, node: &str) -> Statement {
         let link = |which: usize| self.links.as_ref().map(|links| links[which].as_str());
-        sqlx::query(statements::BEGIN_SESSION)
+        Statement::new(statements::BEGIN_SESSION)
             .bind(self.id.to_string())
             .bind(&*self.team)
             .bind(self.created_at.as_millisecond())
@@ -63,15 +60,16 @@ impl SessionRecord {
             .bind(self.last_activity.as_millisecond())
             .bind(link(0))
             .bind(link(1))
+            .bind(node)
     }
 
-    pub(super) fn end(&self) -> Statement<'_> {
+    pub(super) fn end(&self) -> Statement {
         let (name, value) = self
             .ending
             .and_then(|ending| ending.limit)
             .map(limit_to_row)
             .unzip();
-        sqlx::query(statements::END_SESSION)
+        Statement::new(statements::END_SESSION)
             .bind(self.id.to_string())
             .bind(self.last_activity.as_millisecond())
             .bind(self.ending.map(|ending| ending.reason.as_str()))
@@ -82,63 +80,48 @@ impl SessionRecord {
     }
 
     /// Reads a row. Returns none if it is invalid.
-    pub(super) fn read(row: &SqliteRow) -> Result<Option<SessionRecord>, sqlx::Error> {
-        let (id, team): (String, String) = (row.try_get("id")?, row.try_get("team")?);
-        let time = |column: &str| {
-            Ok::<_, sqlx::Error>(Timestamp::from_millisecond(row.try_get(column)?).ok())
-        };
-        let links: (Option<String>, Option<String>) =
-            (row.try_get("watch_digest")?, row.try_get("steer_digest")?);
-        let reason: Option<String> = row.try_get("destroyed_reason")?;
-        let duration_ms: Option<i64> = row.try_get("duration_ms")?;
-        let limit: (Option<String>, Option<i64>) =
-            (row.try_get("limit_name")?, row.try_get("limit_value")?);
-        let ended_at: Option<i64> = row.try_get("destroyed_at_ms")?;
-        let (created_at, expires_at, last_activity) = (
-            time("created_at_ms")?,
-            time("expires_at_ms")?,
-            time("last_activity_ms")?,
-        );
-        let assemble = || {
-            let ending = match reason {
-                Some(reason) => Some(Ending {
+    pub(super) fn read(row: &dyn Columns) -> Option<SessionRecord> {
+        let ending = match row.text("destroyed_reason") {
+            Some(reason) => {
+                let limit = row.text("limit_name").zip(row.number("limit_value"));
+                Some(Ending {
                     reason: DestroyedReason::parse(&reason)?,
-                    limit: limit
-                        .0
-                        .zip(limit.1)
-                        .and_then(|(name, value)| limit_from_row(&name, value)),
-                    at: Timestamp::from_millisecond(ended_at?).ok()?,
-                    duration_ms: u64::try_from(duration_ms?).ok()?,
-                }),
-                None => None,
-            };
-            Some(SessionRecord {
-                id: Uuid::parse_str(&id).ok()?,
-                team: Team::from(team),
-                created_at: created_at?,
-                expires_at: expires_at?,
-                last_activity: last_activity?,
-                links: links
-                    .0
-                    .zip(links.1)
-                    .map(|(watch, control)| [watch, control]),
-                ending,
-            })
+                    limit: limit.and_then(|(name, value)| limit_from_row(&name, value)),
+                    at: time(row, "destroyed_at_ms")?,
+                    duration_ms: u64::try_from(row.number("duration_ms")?).ok()?,
+                })
+            }
+            None => None,
         };
-        Ok(assemble())
+        let links = row.text("watch_digest").zip(row.text("steer_digest"));
+        Some(SessionRecord {
+            id: Uuid::parse_str(&row.text("id")?).ok()?,
+            team: Team::from(row.text("team")?),
+            created_at: time(row, "created_at_ms")?,
+            expires_at: time(row, "expires_at_ms")?,
+            last_activity: time(row, "last_activity_ms")?,
+            links: links.map(|(watch, control)| [watch, control]),
+            ending,
+        })
     }
 }
 
-pub(super) fn end_lost(now: Timestamp) -> Statement<'static> {
-    sqlx::query(statements::END_LOST_SESSIONS)
+/// Returns the time in a column, unless it is NULL or out of range.
+pub(super) fn time(row: &dyn Columns, column: &str) -> Option<Timestamp> {
+    Timestamp::from_millisecond(row.number(column)?).ok()
+}
+
+pub(super) fn end_lost(node: &str, now: Timestamp) -> Statement {
+    Statement::new(statements::END_LOST_SESSIONS)
         .bind(DestroyedReason::ServerLost.as_str())
         .bind(now.as_millisecond())
+        .bind(node)
 }
 
 impl ExecutionRecord {
-    pub(super) fn record(&self, id: Uuid) -> Statement<'_> {
-        sqlx::query(statements::RECORD_EXECUTION)
-            .bind(id.to_string())
+    pub(super) fn record(&self) -> Statement {
+        Statement::new(statements::RECORD_EXECUTION)
+            .bind(Uuid::now_v7().to_string())
             .bind(self.session.to_string())
             .bind(self.language.as_str())
             .bind(self.ended_at.as_millisecond())
@@ -149,9 +132,9 @@ impl ExecutionRecord {
 }
 
 impl ProfileRecord {
-    pub(super) fn record(&self) -> Statement<'_> {
-        sqlx::query(statements::RECORD_PROFILE)
-            .bind(&self.id)
+    pub(super) fn record(&self) -> Statement {
+        Statement::new(statements::RECORD_PROFILE)
+            .bind(&*self.id)
             .bind(&*self.team)
             .bind(serde_json::Value::from(self.name.as_str()).to_string())
             .bind(signed(self.size_bytes))
@@ -159,21 +142,19 @@ impl ProfileRecord {
     }
 
     /// Reads a row. Returns none if it is invalid.
-    pub(super) fn read(row: &SqliteRow) -> Result<Option<ProfileRecord>, sqlx::Error> {
-        let (name, size): (String, i64) = (row.try_get("name_json")?, row.try_get("size_bytes")?);
-        let (id, team): (String, String) = (row.try_get("id")?, row.try_get("team")?);
-        let saved_at = Timestamp::from_millisecond(row.try_get("saved_at_ms")?);
-        let assemble = || {
-            Some(ProfileRecord {
-                id,
-                team: Team::from(team),
-                name: serde_json::from_str(&name).ok()?,
-                size_bytes: u64::try_from(size).ok()?,
-                saved_at: saved_at.ok()?,
-            })
-        };
-        Ok(assemble())
+    pub(super) fn read(row: &dyn Columns) -> Option<ProfileRecord> {
+        Some(ProfileRecord {
+            id: row.text("id")?,
+            team: Team::from(row.text("team")?),
+            name: serde_json::from_str(&row.text("name_json")?).ok()?,
+            size_bytes: u64::try_from(row.number("size_bytes")?).ok()?,
+            saved_at: time(row, "saved_at_ms")?,
+        })
     }
+}
+
+pub(super) fn delete_profile(id: &str) -> Statement {
+    Statement::new(statements::DELETE_PROFILE).bind(id)
 }
 
 fn signed(number: u64) -> i64 {

@@ -1,10 +1,11 @@
 //! The record of a scrape, and its conversion from a row.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
+use super::engine::{Columns, Statement};
+use super::rows::time;
+use super::statements;
 use crate::team::Team;
 
 /// A record of a scrape.
@@ -21,24 +22,26 @@ pub(crate) struct ScrapeRecord {
 }
 
 impl ScrapeRecord {
+    pub(super) fn record(&self) -> Statement {
+        Statement::new(statements::RECORD_SCRAPE)
+            .bind(self.id.to_string())
+            .bind(&*self.team)
+            .bind(self.used_at.as_millisecond())
+            .bind(self.context.as_deref())
+            .bind(self.session.map(|session| session.to_string()))
+    }
+
     /// Reads a row. Returns none if it is invalid.
-    pub(super) fn read(row: &SqliteRow) -> Result<Option<ScrapeRecord>, sqlx::Error> {
-        let (id, team): (String, String) = (row.try_get("id")?, row.try_get("team")?);
-        let used_at = Timestamp::from_millisecond(row.try_get("used_at_ms")?);
-        let context = row.try_get("context_json")?;
-        let session: Option<String> = row.try_get("session_id")?;
-        let assemble = || {
-            Some(ScrapeRecord {
-                id: Uuid::parse_str(&id).ok()?,
-                team: Team::from(team),
-                used_at: used_at.ok()?,
-                context,
-                session: match session {
-                    Some(session) => Some(Uuid::parse_str(&session).ok()?),
-                    None => None,
-                },
-            })
-        };
-        Ok(assemble())
+    pub(super) fn read(row: &dyn Columns) -> Option<ScrapeRecord> {
+        Some(ScrapeRecord {
+            id: Uuid::parse_str(&row.text("id")?).ok()?,
+            team: Team::from(row.text("team")?),
+            used_at: time(row, "used_at_ms")?,
+            context: row.text("context_json"),
+            session: match row.text("session_id") {
+                Some(session) => Some(Uuid::parse_str(&session).ok()?),
+                None => None,
+            },
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! All SQL, in the common subset of SQLite and PostgreSQL: numbered parameters, no functions
+//! The SQL that both engines run, in the common subset of SQLite and PostgreSQL: numbered parameters, no functions
 //! specific to one of them, times as parameters.
 
 /// Copies the whole store to a file. Only SQLite has it, because PostgreSQL has `pg_dump`.
@@ -6,8 +6,8 @@ pub(super) const COPY: &str = "VACUUM INTO $1";
 
 pub(super) const BEGIN_SESSION: &str = "
     INSERT INTO sessions
-        (id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        (id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest, node, active_at_ms)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $3)";
 
 /// Records the end of a session, unless an end is already recorded.
 pub(super) const END_SESSION: &str = "
@@ -16,7 +16,7 @@ pub(super) const END_SESSION: &str = "
         limit_name = $6, limit_value = $7
     WHERE id = $1 AND destroyed_reason IS NULL";
 
-/// Records the end of sessions that a crash left active. The time of the crash is unknown. The
+/// Records the end of sessions of node $3 that a crash left active. The time of the crash is unknown. The
 /// duration ends at the TTL at the latest, because a session cannot outlive it.
 pub(super) const END_LOST_SESSIONS: &str = "
     UPDATE sessions
@@ -24,7 +24,7 @@ pub(super) const END_LOST_SESSIONS: &str = "
         last_activity_ms = COALESCE(
             (SELECT MAX(ended_at_ms - duration_ms) FROM executions WHERE session_id = sessions.id), last_activity_ms),
         duration_ms = CASE WHEN expires_at_ms < $2 THEN expires_at_ms - created_at_ms ELSE $2 - created_at_ms END
-    WHERE destroyed_reason IS NULL";
+    WHERE destroyed_reason IS NULL AND node = $3";
 
 /// Selects ended sessions, ordered by id, newest first.
 pub(super) const ENDED_SESSIONS: &str = "
@@ -76,3 +76,6 @@ pub(super) const PROFILES_OF_TEAM: &str = "
 
 /// Selects the last migration from the table in which sqlx records migrations.
 pub(super) const LAST_MIGRATION: &str = "SELECT MAX(version) FROM _sqlx_migrations";
+
+/// Selects the oldest last migration of the servers that may use a newer schema of PostgreSQL.
+pub(super) const OLDEST_COMPATIBLE_MIGRATION: &str = "SELECT oldest_migration FROM compatibility";

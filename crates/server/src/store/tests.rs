@@ -1,10 +1,85 @@
-//! Tests of the store on real files.
+//! Tests of the store on real files and on a real PostgreSQL server.
 
-use hearth_contract::{DestroyedReason, Language, Limit};
+use hearth_contract::{Language, Limit};
+use hearth_test_support::TestPostgres;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::*;
-use crate::ending::Ending;
 use crate::team::Team;
+
+mod postgres;
+
+/// A database of a test.
+enum TestDatabase {
+    Sqlite(TempDir),
+    Postgres {
+        url: DatabaseUrl,
+        _server: TestPostgres,
+    },
+}
+
+impl TestDatabase {
+    fn sqlite() -> TestDatabase {
+        TestDatabase::Sqlite(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    async fn postgres() -> TestDatabase {
+        let server = TestPostgres::start().await;
+        let url = DatabaseUrl::parse(&server.url()).expect("valid");
+        TestDatabase::Postgres {
+            url,
+            _server: server,
+        }
+    }
+
+    fn place(&self) -> StorePlace<'_> {
+        match self {
+            TestDatabase::Sqlite(dir) => StorePlace::Dir(dir.path()),
+            TestDatabase::Postgres { url, .. } => StorePlace::Database { url, node: "a" },
+        }
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(self.place()).await.expect("an open store").0
+    }
+}
+
+/// Declares tests that run on both engines.
+macro_rules! on_both_engines {
+    ($($test:ident,)*) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(&super::TestDatabase::sqlite()).await;
+                }
+            )*
+        }
+
+        mod on_postgres {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(&super::TestDatabase::postgres().await).await;
+                }
+            )*
+        }
+    };
+}
+
+on_both_engines! {
+    what_was_written_is_there_after_it_was_opened_again,
+    the_first_end_stands,
+    sessions_of_a_lost_server_ended_with_it_and_at_their_ttl_at_the_latest,
+    executions_are_written_behind_and_all_of_them_before_it_is_closed,
+    what_is_old_is_forgotten_and_what_lives_is_not,
+    only_so_many_are_given,
+    profiles_have_any_name_and_the_last_word_on_one_stands,
+    a_scrape_is_replaced_by_its_own_team_only,
+    old_scrapes_are_removed_by_age_and_beyond_a_number_of_each_team,
+}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).expect("in range")
@@ -41,31 +116,20 @@ fn ended(
     }
 }
 
-async fn open(dir: &Path) -> Store {
-    Store::open(dir).await.expect("an open store").0
-}
-
-fn dir() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary directory")
-}
-
 async fn count(store: &Store, table: &'static str) -> i64 {
-    let statement = match table {
-        "sessions" => "SELECT COUNT(*) FROM sessions",
-        "scrapes" => "SELECT COUNT(*) FROM scrapes",
-        _ => "SELECT COUNT(*) FROM executions",
+    let sql = match table {
+        "sessions" => "SELECT COUNT(*) AS count FROM sessions",
+        "scrapes" => "SELECT COUNT(*) AS count FROM scrapes",
+        _ => "SELECT COUNT(*) AS count FROM executions",
     };
-    sqlx::query_scalar(statement)
-        .fetch_one(&store.pool)
-        .await
-        .expect("counted")
+    let counted = store
+        .pool
+        .fetch(Statement::new(sql), |row| row.number("count"));
+    counted.await.expect("counted")[0]
 }
 
-#[tokio::test]
-async fn what_was_written_is_there_after_it_was_opened_again() {
-    let dir = dir();
-    Store::check(dir.path()).await.expect("no file to check");
-    let store = open(dir.path()).await;
+async fn what_was_written_is_there_after_it_was_opened_again(database: &TestDatabase) {
+    let store = database.open().await;
     let (first, second) = (
         session(0),
         SessionRecord {
@@ -84,29 +148,25 @@ async fn what_was_written_is_there_after_it_was_opened_again() {
     );
     let second = ended(&second, DestroyedReason::Deleted, None, at(6));
     for session in [&first, &second] {
-        store.end_session(session).await.expect("written");
+        store.end_session(session).await;
     }
     store.close().await;
-    Store::check(dir.path()).await.expect("a valid store");
-    let store = open(dir.path()).await;
+    let store = database.open().await;
     assert_eq!(
         store.ended_sessions(at(0), 10).await.expect("read"),
         [second, first]
     );
 }
 
-#[tokio::test]
-async fn the_first_end_stands() {
-    let dir = dir();
-    let store = open(dir.path()).await;
+async fn the_first_end_stands(database: &TestDatabase) {
+    let store = database.open().await;
     let begun = session(0);
     store.begin_session(&begun).await.expect("written");
     let first = ended(&begun, DestroyedReason::Ttl, None, at(3));
-    store.end_session(&first).await.expect("written");
+    store.end_session(&first).await;
     store
         .end_session(&ended(&begun, DestroyedReason::Deleted, None, at(9)))
-        .await
-        .expect("no change");
+        .await;
     assert_eq!(store.end_lost_sessions(at(20)).await.expect("updated"), 0);
     assert_eq!(
         store.ended_sessions(at(0), 10).await.expect("read"),
@@ -114,10 +174,10 @@ async fn the_first_end_stands() {
     );
 }
 
-#[tokio::test]
-async fn sessions_of_a_lost_server_ended_with_it_and_at_their_ttl_at_the_latest() {
-    let dir = dir();
-    let store = open(dir.path()).await;
+async fn sessions_of_a_lost_server_ended_with_it_and_at_their_ttl_at_the_latest(
+    database: &TestDatabase,
+) {
+    let store = database.open().await;
     let begun = [session(0), session(100)];
     for session in &begun {
         store.begin_session(session).await.expect("written");
@@ -138,10 +198,10 @@ async fn sessions_of_a_lost_server_ended_with_it_and_at_their_ttl_at_the_latest(
     );
 }
 
-#[tokio::test]
-async fn executions_are_written_behind_and_all_of_them_before_it_is_closed() {
-    let dir = dir();
-    let (store, writer) = Store::open(dir.path()).await.expect("opened");
+async fn executions_are_written_behind_and_all_of_them_before_it_is_closed(
+    database: &TestDatabase,
+) {
+    let (store, writer) = Store::open(database.place()).await.expect("opened");
     for number in 0..1000 {
         store.record_execution(ExecutionRecord {
             session: Uuid::now_v7(),
@@ -158,22 +218,18 @@ async fn executions_are_written_behind_and_all_of_them_before_it_is_closed() {
     assert_eq!(count(&store, "executions").await, 1000);
 }
 
-#[tokio::test]
-async fn what_is_old_is_forgotten_and_what_lives_is_not() {
-    let dir = dir();
-    let store = open(dir.path()).await;
+async fn what_is_old_is_forgotten_and_what_lives_is_not(database: &TestDatabase) {
+    let store = database.open().await;
     let (old, new, active) = (session(0), session(1), session(2));
     for session in [&old, &new, &active] {
         store.begin_session(session).await.expect("written");
     }
     store
         .end_session(&ended(&old, DestroyedReason::Idle, None, at(10)))
-        .await
-        .expect("written");
+        .await;
     store
         .end_session(&ended(&new, DestroyedReason::Idle, None, at(11)))
-        .await
-        .expect("written");
+        .await;
     store.prune(at(10), at(10)).await.expect("pruned");
     assert_eq!(
         store.ended_sessions(at(0), 10).await.expect("read").len(),
@@ -182,59 +238,67 @@ async fn what_is_old_is_forgotten_and_what_lives_is_not() {
     assert_eq!(count(&store, "sessions").await, 2);
 }
 
+/// Records a migration that this version does not have.
+async fn add_newer_migration(store: &Store) {
+    let migration = Statement::new(
+        "INSERT INTO _sqlx_migrations
+             (version, description, installed_on, success, checksum, execution_time)
+         SELECT 99, 'later', installed_on, success, checksum, 0
+         FROM _sqlx_migrations WHERE version = 1",
+    );
+    store.pool.execute(migration).await.expect("written");
+}
+
 #[tokio::test]
 async fn a_store_of_a_newer_hearth_is_left_alone() {
-    let dir = dir();
-    let store = open(dir.path()).await;
-    sqlx::query("INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) VALUES (99, 'later', CURRENT_TIMESTAMP, true, x'00', 0)")
-        .execute(&store.pool)
-        .await
-        .expect("written");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = dir.path();
+    Store::check(dir).await.expect("no file to check");
+    let (store, _writer) = Store::open(StorePlace::Dir(dir)).await.expect("opened");
+    Store::check(dir).await.expect("a valid store");
+    add_newer_migration(&store).await;
     store.close().await;
     assert!(matches!(
-        Store::check(dir.path()).await,
+        Store::check(dir).await,
         Err(StoreError::Newer {
             theirs: 99,
-            ours: 3
+            ours: 5
         })
     ));
-    let error = Store::open(dir.path()).await.expect_err("refused");
+    let error = Store::open(StorePlace::Dir(dir))
+        .await
+        .expect_err("refused");
     assert_eq!(
         error.to_string(),
-        "a newer Hearth wrote it (schema 99, this version supports 3): start that version, or use another HEARTH_DATA_DIR"
+        "a newer Hearth wrote it (schema 99, this version supports 5): start that version, or use another HEARTH_DATA_DIR"
     );
 }
 
 #[tokio::test]
 async fn a_file_that_is_none_of_ours_is_one_clear_error() {
-    let dir = dir();
+    let dir = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(
         dir.path().join(FILE),
         "not a database, but long enough to contain a header",
     )
     .expect("written");
     assert!(Store::check(dir.path()).await.is_err());
-    let error = Store::open(dir.path())
-        .await
-        .expect_err("refused")
-        .to_string();
+    let opened = Store::open(StorePlace::Dir(dir.path())).await;
+    let error = opened.expect_err("refused").to_string();
     assert!(
         error.contains("hearth.db") && error.contains("not a database"),
         "{error}"
     );
 }
 
-#[tokio::test]
-async fn only_so_many_are_given() {
-    let dir = dir();
-    let store = open(dir.path()).await;
+async fn only_so_many_are_given(database: &TestDatabase) {
+    let store = database.open().await;
     for second in 0..5 {
         let begun = session(second);
         store.begin_session(&begun).await.expect("written");
         store
             .end_session(&ended(&begun, DestroyedReason::Idle, None, at(second + 1)))
-            .await
-            .expect("written");
+            .await;
     }
     let newest = store.ended_sessions(at(0), 2).await.expect("read");
     assert_eq!(
@@ -256,10 +320,8 @@ fn profile(id: &str, name: &str, size_bytes: u64) -> ProfileRecord {
     }
 }
 
-#[tokio::test]
-async fn profiles_have_any_name_and_the_last_word_on_one_stands() {
-    let dir = dir();
-    let store = open(dir.path()).await;
+async fn profiles_have_any_name_and_the_last_word_on_one_stands(database: &TestDatabase) {
+    let store = database.open().await;
     let names = [
         "a",
         "A",
@@ -299,8 +361,8 @@ async fn profiles_have_any_name_and_the_last_word_on_one_stands() {
 
 #[tokio::test]
 async fn what_is_found_of_profiles_replaces_what_was_known() {
-    let dir = dir();
-    let store = open(dir.path()).await;
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
     for (id, size) in [("gone", 1), ("kept", 1)] {
         store
             .record_profile(&profile(id, id, size))
@@ -308,7 +370,7 @@ async fn what_is_found_of_profiles_replaces_what_was_known() {
             .expect("written");
     }
     let found = [profile("kept", "kept", 5), profile("new", "new", 1)];
-    store.replace_profiles(&found).await.expect("written");
+    store.correct_profiles(&found).await.expect("written");
     let mut known = store.profiles("name:shop").await.expect("read");
     known.sort_by_key(|profile| profile.id.clone());
     assert_eq!(known, found);
@@ -324,10 +386,8 @@ fn scrape(second: i64) -> ScrapeRecord {
     }
 }
 
-#[tokio::test]
-async fn a_scrape_is_replaced_by_its_own_team_only() {
-    let dir = dir();
-    let store = open(dir.path()).await;
+async fn a_scrape_is_replaced_by_its_own_team_only(database: &TestDatabase) {
+    let store = database.open().await;
     let first = scrape(0);
     store.record_scrape(&first).await.expect("written");
     let foreign = ScrapeRecord {
@@ -351,10 +411,8 @@ async fn a_scrape_is_replaced_by_its_own_team_only() {
     assert_eq!(store.scrape(Uuid::nil()).await.expect("read"), None);
 }
 
-#[tokio::test]
-async fn old_scrapes_are_removed_by_age_and_beyond_a_number_of_each_team() {
-    let dir = dir();
-    let store = open(dir.path()).await;
+async fn old_scrapes_are_removed_by_age_and_beyond_a_number_of_each_team(database: &TestDatabase) {
+    let store = database.open().await;
     for second in 0..6 {
         store.record_scrape(&scrape(second)).await.expect("written");
     }

@@ -289,7 +289,11 @@ async fn check_data_dir(
         let error = interrupted_restore(&subject.config.data_dir);
         report.add(Finding::of_error("data directory", &error));
     }
-    if !is_served {
+    if let Some(cluster) = &subject.config.cluster {
+        for finding in store::database(cluster).await {
+            report.add(finding);
+        }
+    } else if !is_served {
         store::store(&subject.config.data_dir)
             .await
             .into_iter()

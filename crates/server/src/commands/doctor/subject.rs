@@ -15,10 +15,17 @@ pub(super) struct Subject {
 
 impl Subject {
     /// Adds the errors that parsing does not find. Blocks.
-    pub fn new(config: Config, mut errors: Vec<ConfigError>) -> Subject {
+    pub fn new(mut config: Config, mut errors: Vec<ConfigError>) -> Subject {
         let is_bad = |name: &str| errors.iter().any(|error| error.variable == name);
         let mut more = Vec::new();
-        match config.keys() {
+        let keys = config.keys();
+        if let Ok(keys) = &keys {
+            match config.read_cluster(keys) {
+                Ok(cluster) => config.cluster = cluster,
+                Err(error) => more.push(error),
+            }
+        }
+        match keys {
             Ok(keys) if !is_bad("HEARTH_LISTEN") => more.extend(config.check_listen(&keys).err()),
             keys => more.extend(keys.err()),
         }

@@ -133,10 +133,9 @@ mod tests {
 
     #[test]
     fn keys_are_read_from_a_credentials_file() {
-        let keys = S3Keys::parse(
-            "[default]\naws_access_key_id = id\nAWS_SECRET_ACCESS_KEY=a/b=c\n",
-        )
-        .expect("valid");
+        let keys =
+            S3Keys::parse("[default]\naws_access_key_id = id\nAWS_SECRET_ACCESS_KEY=a/b=c\n")
+                .expect("valid");
         assert_eq!(
             (&*keys.access_key_id, &*keys.secret_access_key),
             ("id", "a/b=c")

@@ -1,29 +1,12 @@
-//! Headers that belong to one connection, and those that name a server.
+//! The headers of a request that is passed on, and those that name a server.
 
-use axum::http::header::{
-    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use axum::http::header::{HOST, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::request::Parts;
-use axum::http::uri::PathAndQuery;
-use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri, Version};
+use axum::http::{HeaderName, HeaderValue};
 
+use crate::http::hop_by_hop::take_over;
 use crate::http::ws::upgrade::is_websocket;
 use crate::outgoing::RemoteServer;
-
-/// Headers that belong to one connection (RFC 9110, section 7.6.1), and two that clients send
-/// instead.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
@@ -32,52 +15,14 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Firecrawl builds links from `Host`, so they lead back here. Only a server with HTTPS gets its
 /// own name, because it usually has other names on the same address.
 pub(super) fn readdress(parts: &mut Parts, server: &RemoteServer) {
-    let is_websocket = is_websocket(parts);
-    let path = parts
-        .uri
-        .path_and_query()
-        .cloned()
-        .unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let named = parts.uri.authority().map(ToString::to_string);
-    parts.uri = Uri::from(path);
-    parts.version = Version::HTTP_11;
-    parts.extensions = Extensions::new();
+    take_over(parts);
     let headers = &mut parts.headers;
-    strip(headers);
-    // Reading the body has sent the answer to it.
-    headers.remove(EXPECT);
-    if let Some(host) = named.and_then(|host| HeaderValue::try_from(host).ok()) {
-        headers.insert(HOST, host);
-    }
     if let Some(own) = server.host_header()
         && (server.is_https() || !headers.contains_key(HOST))
         && let Some(host) = headers.insert(HOST, own)
     {
         headers.entry(FORWARDED_HOST).or_insert(host);
     }
-    if is_websocket {
-        set_websocket(headers);
-    }
-}
-
-/// Removes the headers that belong to one connection.
-pub(super) fn strip(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-}
-
-/// Adds the headers of an upgrade to a WebSocket.
-pub(super) fn set_websocket(headers: &mut HeaderMap) {
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 /// Removes and returns the subprotocol of a WebSocket without an `Authorization` header, which is
@@ -97,6 +42,7 @@ pub(super) fn take_protocol_key(parts: &mut Parts) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
+    use axum::http::header::UPGRADE;
 
     use super::*;
 

@@ -9,12 +9,13 @@ use axum::http::{HeaderValue, Method};
 use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
 
-use super::headers::{readdress, set_websocket, strip, take_protocol_key};
+use super::headers::{readdress, take_protocol_key};
 use super::relay::relay;
 use super::send::{answer, send};
 use crate::firecrawl::Firecrawl;
 use crate::http::error::ApiError;
 use crate::http::extract::admit;
+use crate::http::hop_by_hop::{set_websocket, strip};
 use crate::http::paths::{is_own_path, unknown_path};
 use crate::http::peer::Peer;
 use crate::http::state::AppState;

@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use super::headers::{readdress, strip};
+use super::headers::readdress;
 use super::kept::Kept;
 use super::pass::pass;
 use super::scrape_id::{Change, ScrapeId, scrape_id};
@@ -24,8 +24,9 @@ use super::send::{answer, send};
 use crate::config::ScrapeServer;
 use crate::firecrawl::Firecrawl;
 use crate::http::error::ApiError;
-use crate::http::extract::{ApiRequest, KeptRequest};
+use crate::http::extract::KeptRequest;
 use crate::http::handlers;
+use crate::http::hop_by_hop::strip;
 use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::outgoing::Received;
@@ -50,7 +51,7 @@ pub(crate) async fn scrape(
     let firecrawl = state.firecrawl().cloned();
     let firecrawl = firecrawl.filter(|firecrawl| firecrawl.scrape() != ScrapeServer::Own);
     let Some(firecrawl) = firecrawl else {
-        let request = ApiRequest::from_request(request, &state).await?;
+        let request = KeptRequest::from_request(request, &state).await?;
         return handlers::scrape::scrape(State(state), Extension(peer), request).await;
     };
     if request.headers().contains_key(CONTENT_ENCODING) {
@@ -58,9 +59,7 @@ pub(crate) async fn scrape(
     }
     let kept = KeptRequest::from_request(request, &state).await?;
     if firecrawl.scrape() == ScrapeServer::Auto && needs_this_server(&kept.body) {
-        let KeptRequest { team, body, .. } = kept;
-        let request = ApiRequest { team, body };
-        return handlers::scrape::scrape(State(state), Extension(peer), request).await;
+        return handlers::scrape::scrape(State(state), Extension(peer), kept).await;
     }
     forward(&state, &firecrawl, kept).await
 }

@@ -3,9 +3,9 @@
 use axum::body::Body;
 use axum::response::Response;
 
-use super::headers::strip;
 use crate::firecrawl::{Firecrawl, FirecrawlError};
 use crate::http::error::ApiError;
+use crate::http::hop_by_hop::strip;
 use crate::http::state::AppState;
 use crate::metrics::FirecrawlFailure;
 use crate::outgoing::Received;

@@ -2,21 +2,41 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use hearth_contract::{CreateRequest, CreateResponse, True};
 
 use crate::clock;
 use crate::http::error::ApiError;
-use crate::http::extract::ApiRequest;
+use crate::http::extract::KeptRequest;
+use crate::http::forward::place;
 use crate::http::links::Links;
 use crate::http::state::AppState;
+use crate::team::Team;
 
 pub(crate) async fn create_session(
     State(state): State<AppState>,
     links: Links,
-    request: ApiRequest,
-) -> Result<Json<CreateResponse>, ApiError> {
+    request: KeptRequest,
+) -> Result<Response, ApiError> {
     let create = CreateRequest::parse(&request.body).map_err(ApiError::Validation)?;
-    let session = state.registry().create(request.team, create).await?;
+    let KeptRequest {
+        team, parts, bytes, ..
+    } = request;
+    let create_here = async || {
+        let created = create_here(&state, team, create, &links).await?;
+        Ok(created.into_response())
+    };
+    place(&state, &parts, bytes, create_here).await
+}
+
+/// Creates a session of this server.
+async fn create_here(
+    state: &AppState,
+    team: Team,
+    create: CreateRequest,
+    links: &Links,
+) -> Result<Json<CreateResponse>, ApiError> {
+    let session = state.registry().create(team, create).await?;
     let live_view = links.live_view(&session);
     Ok(Json(CreateResponse {
         success: True,

@@ -14,7 +14,7 @@ pub(crate) async fn delete_session(
     AuthenticatedTeam(team): AuthenticatedTeam,
     SessionId(id): SessionId,
 ) -> Result<Json<DeleteResponse>, ApiError> {
-    let session = state.team_session(&id, &team)?;
+    let session = state.team_session(&id, &team).await?;
     Ok(Json(end_session(session).await))
 }
 

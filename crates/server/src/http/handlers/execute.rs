@@ -24,7 +24,7 @@ pub(crate) async fn execute(
     request: ApiRequest,
 ) -> Result<Response, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
-    let SessionEntry::Current(session) = state.team_session(&id, &request.team)? else {
+    let SessionEntry::Current(session) = state.team_session(&id, &request.team).await? else {
         return Err(ApiError::SessionDestroyed);
     };
     if session.ending().is_none() && state.registry().is_stopping() {

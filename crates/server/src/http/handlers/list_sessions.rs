@@ -7,11 +7,14 @@ use hearth_contract::{
 };
 
 use crate::clock;
+use crate::cluster::Cluster;
 use crate::http::error::ApiError;
 use crate::http::extract::AuthenticatedTeam;
-use crate::http::links::Links;
+use crate::http::links::{Links, LiveViewUrls};
 use crate::http::state::AppState;
-use crate::sessions::SessionEntry;
+use crate::sessions::{ENDED_KEPT_COUNT, SessionEntry};
+use crate::store::SessionRecord;
+use crate::team::Team;
 
 pub(crate) async fn list_sessions(
     State(state): State<AppState>,
@@ -29,21 +32,50 @@ pub(crate) async fn list_sessions(
         Some(StatusFilter::Destroyed) => status == SessionStatus::Destroyed,
         Some(StatusFilter::Error) => false,
     };
-    let sessions = state.registry().list(&team);
-    let sessions = sessions
-        .iter()
-        .map(|session| describe(session, &links))
-        .filter(|item| is_listed(item.status))
-        .collect();
+    let mut sessions = match state.cluster() {
+        Some(cluster) => list_of_cluster(&state, cluster, &team, &links).await?,
+        None => {
+            let sessions = state.registry().list(&team);
+            let items = sessions.iter().map(|session| describe(session, &links));
+            items.collect()
+        }
+    };
+    sessions.retain(|item| is_listed(item.status));
     Ok(Json(ListResponse {
         success: True,
         sessions,
     }))
 }
 
+/// Returns the sessions of a team on all nodes.
+async fn list_of_cluster(
+    state: &AppState,
+    cluster: &Cluster,
+    team: &Team,
+    links: &Links,
+) -> Result<Vec<SessionListItem>, ApiError> {
+    let _turn = state.turn(state.session_lists(), team).await?;
+    let read = cluster.sessions().newest(team, ENDED_KEPT_COUNT).await;
+    let sessions = read.map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;
+    let keys = cluster.token_keys();
+    let items = sessions.iter().map(|session| {
+        // The owner knows its sessions best.
+        match state.registry().find(session.record.id) {
+            Some(own) => describe(&own, links),
+            None => describe_record(&session.record, links.of_cluster(session, keys)),
+        }
+    });
+    Ok(items.collect())
+}
+
 fn describe(session: &SessionEntry, links: &Links) -> SessionListItem {
-    let (cdp_url, live_view) = links.of(session);
-    let record = session.record();
+    describe_record(&session.record(), links.of(session))
+}
+
+fn describe_record(
+    record: &SessionRecord,
+    (cdp_url, live_view): (String, LiveViewUrls),
+) -> SessionListItem {
     SessionListItem {
         id: record.id.to_string(),
         status: if record.ending.is_some() {

@@ -13,7 +13,7 @@ pub(crate) async fn livez() -> Json<LivenessResponse> {
 }
 
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadinessResponse>) {
-    let mut response = ReadinessResponse::new(&state.registry().not_ready());
+    let mut response = ReadinessResponse::new(&state.not_ready());
     response.firecrawl = state.firecrawl().map(|firecrawl| firecrawl.answers());
     // A request to create a session would get the same status.
     let status = if response.ready {

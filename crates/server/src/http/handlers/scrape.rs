@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::error::ApiError;
-use crate::http::extract::ApiRequest;
+use crate::http::extract::KeptRequest;
+use crate::http::forward::place;
 use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::scrape::Scraped;
@@ -30,12 +31,21 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub(crate) async fn scrape(
     State(state): State<AppState>,
     Extension(peer): Extension<Arc<Peer>>,
-    request: ApiRequest,
+    request: KeptRequest,
 ) -> Result<Response, ApiError> {
-    let scrape = ScrapeRequest::parse(&request.body).map_err(ApiError::Validation)?;
-    drop(request.body);
-    let scraped = state.scrapes().scrape(request.team, scrape).await?;
-    Ok(stream_response(scraped, peer, state.registry().tracker()))
+    let KeptRequest {
+        team,
+        body,
+        parts,
+        bytes,
+    } = request;
+    let scrape = ScrapeRequest::parse(&body).map_err(ApiError::Validation)?;
+    drop(body);
+    let scrape_here = async || {
+        let scraped = state.scrapes().scrape(team, scrape).await?;
+        Ok(stream_response(scraped, peer, state.registry().tracker()))
+    };
+    place(&state, &parts, bytes, scrape_here).await
 }
 
 /// Sends a response piece by piece. Its memory stays reserved until it is sent, which the client

@@ -16,7 +16,7 @@ pub(crate) async fn show_session(
     SessionId(id): SessionId,
     links: Links,
 ) -> Result<Json<StatusResponse>, ApiError> {
-    let session = state.team_session(&id, &team)?;
+    let session = state.team_session(&id, &team).await?;
     let (cdp_url, live_view) = links.of(&session);
     let record = session.record();
     let ending = record.ending;

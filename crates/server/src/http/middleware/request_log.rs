@@ -11,6 +11,7 @@ use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use crate::clock;
+use crate::http::forward::FromNode;
 use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::sessions::SESSION;
@@ -66,6 +67,7 @@ pub(crate) async fn log_request(
         team = field::Empty,
         session = field::Empty,
         language = field::Empty,
+        node = field::Empty,
     );
     // The id of a scrape is not the one of its session.
     let session = path.split('/').find_map(|part| Uuid::parse_str(part).ok());
@@ -79,6 +81,7 @@ pub(crate) async fn log_request(
         route: route.to_owned(),
         began: Instant::now(),
         peer,
+        is_forwarded: request.extensions().get::<FromNode>().is_some(),
         status: None,
     };
     let response = next.run(request).instrument(log.span.clone()).await;
@@ -123,6 +126,8 @@ struct RequestLog {
     route: String,
     began: Instant,
     peer: Option<Arc<Peer>>,
+    /// True if another node sent the request. That node logs and counts it.
+    is_forwarded: bool,
     status: Option<StatusCode>,
 }
 
@@ -157,6 +162,11 @@ impl Drop for RequestLog {
     fn drop(&mut self) {
         let duration_ms = clock::milliseconds(self.began.elapsed());
         let _entered = self.span.enter();
+        if self.is_forwarded {
+            let status = self.status.map(|status| status.as_u16());
+            tracing::debug!(status, duration_ms, "forwarded request finished");
+            return;
+        }
         let metrics = self.state.registry().metrics();
         let Some(status) = self.status else {
             metrics.request_finished(self.method, &self.route, "none");

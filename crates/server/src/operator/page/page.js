@@ -27,8 +27,9 @@ const REASONS = {
   limit: 'exceeded a limit',
   server_stopped: 'server stopped',
   server_lost: 'server died',
+  node_lost: 'node lost',
 };
-const BAD_REASONS = ['browser_crashed', 'limit', 'server_lost'];
+const BAD_REASONS = ['browser_crashed', 'limit', 'server_lost', 'node_lost'];
 
 const element = (id) => document.getElementById(id);
 const { body } = document;

@@ -64,7 +64,7 @@ impl Profiles {
             scan(&path)
         });
         let found = found.await.map_err(io::Error::other)??;
-        store.replace_profiles(&found).await?;
+        store.correct_profiles(&found).await?;
         Ok(Arc::new(Profiles {
             dir,
             store,

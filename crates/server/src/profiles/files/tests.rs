@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::file::CHECKPOINT;
 use super::*;
-use crate::store::Store;
+use crate::store::{Store, StorePlace};
 use crate::team::Team;
 
 struct Fixture {
@@ -28,7 +28,7 @@ impl Fixture {
     }
 
     async fn open(dir: &Path) -> Arc<Profiles> {
-        let (store, _writer) = Store::open(dir).await.expect("opened");
+        let (store, _writer) = Store::open(StorePlace::Dir(dir)).await.expect("opened");
         Profiles::open(profiles_dir(dir), store)
             .await
             .expect("opened")

@@ -87,7 +87,10 @@ impl MemberConnection {
     }
 
     /// Returns the epoch and the state of the latest life of a name.
-    pub async fn latest_life(&mut self, name: &str) -> Result<Option<(i64, NodeState)>, StoreError> {
+    pub async fn latest_life(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<(i64, NodeState)>, StoreError> {
         run!(self, connection => nodes::latest_life(connection, name))
     }
 

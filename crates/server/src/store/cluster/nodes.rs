@@ -235,13 +235,19 @@ pub(crate) async fn beat(
 /// Returns the nodes that are alive, by name. Skips invalid rows.
 pub(crate) async fn alive(connection: &mut PgConnection) -> Result<Vec<NodeRecord>, sqlx::Error> {
     let rows = sqlx::query(ALIVE).fetch_all(connection).await?;
-    Ok(rows.iter().filter_map(|row| read(row).ok().flatten()).collect())
+    Ok(rows
+        .iter()
+        .filter_map(|row| read(row).ok().flatten())
+        .collect())
 }
 
 /// Returns all nodes, also those that have ended lately, by name. Skips invalid rows.
 pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<NodeRecord>, sqlx::Error> {
     let rows = sqlx::query(ALL).fetch_all(connection).await?;
-    Ok(rows.iter().filter_map(|row| read(row).ok().flatten()).collect())
+    Ok(rows
+        .iter()
+        .filter_map(|row| read(row).ok().flatten())
+        .collect())
 }
 
 /// Returns the epoch and the state of the latest life of a name.
@@ -323,7 +329,10 @@ pub(crate) async fn sweep_sessions(
 
 /// Deletes the nodes that ended a day ago.
 pub(crate) async fn forget_ended(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(FORGET_ENDED).execute(connection).await.map(drop)
+    sqlx::query(FORGET_ENDED)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Reads a row. Returns none if it is invalid.

@@ -8,7 +8,7 @@ use sqlx::{Acquire, PgConnection, PgPool, Row};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::nodes::Life;
+use super::nodes::{self, Life, NodeState};
 use super::profile_leases::{self, FencedLease, LeaseOwner};
 use crate::store::error::StoreError;
 use crate::store::rows::SessionRecord;
@@ -89,15 +89,15 @@ const RESERVE: &str = "
 /// nothing and succeeds.
 const ACTIVATE: &str = "
     UPDATE sessions
-    SET active_at_ms = COALESCE(active_at_ms, $2), expires_at_ms = $3, last_activity_ms = $4,
+    SET created_at_ms = $2, active_at_ms = $2, expires_at_ms = $3, last_activity_ms = $4,
         watch_digest = $5, steer_digest = $6, token_key = $7
     WHERE id = $1 AND destroyed_reason IS NULL
     RETURNING 1";
 
-/// Deletes sessions that no client knows.
+/// Deletes sessions that no client knows. An activation without a reply may have succeeded.
 const WITHDRAW: &str = "
     DELETE FROM sessions
-    WHERE id = ANY($1::text[]) AND node = $2 AND epoch = $3 AND active_at_ms IS NULL
+    WHERE id = ANY($1::text[]) AND node = $2 AND epoch = $3 AND destroyed_reason IS NULL
     RETURNING id, profile_id";
 
 /// Records a session that the store has forgotten, or that it knows with an earlier epoch. A
@@ -189,8 +189,7 @@ impl ClusterSessions {
         })
     }
 
-    /// Takes back reservations of a life, with their leases on profiles. Sessions that were shown
-    /// stay.
+    /// Takes back the sessions of a life that no client knows, with their leases on profiles.
     pub async fn withdraw(&self, owner: &Life, ids: &[Uuid]) -> Result<(), StoreError> {
         on_connection!(self.pool, connection => async {
             let mut transaction = connection.begin().await?;
@@ -262,16 +261,17 @@ impl ClusterSessions {
         let ids: Vec<String> = on_connection!(self.pool, connection => async {
             Ok(reading.fetch_all(&mut *connection).await?)
         })?;
-        Ok(ids.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect())
+        Ok(ids
+            .iter()
+            .filter_map(|id| Uuid::parse_str(id).ok())
+            .collect())
     }
 
     /// Records the last activity of sessions.
     pub async fn touch(&self, moved: &[(Uuid, Timestamp)]) -> Result<(), StoreError> {
         let ids: Vec<Uuid> = moved.iter().map(|(id, _)| *id).collect();
         let times: Vec<i64> = moved.iter().map(|(_, at)| at.as_millisecond()).collect();
-        let touching = sqlx::query(TOUCH)
-            .bind(texts(&ids))
-            .bind(times);
+        let touching = sqlx::query(TOUCH).bind(texts(&ids)).bind(times);
         on_connection!(self.pool, connection => async {
             Ok(touching.execute(&mut *connection).await.map(drop)?)
         })
@@ -279,8 +279,7 @@ impl ClusterSessions {
 
     /// Returns a session that clients know, active or ended. An invalid row counts as missing.
     pub async fn find(&self, id: Uuid) -> Result<Option<ClusterSession>, StoreError> {
-        let reading = sqlx::query(FIND)
-            .bind(id.to_string());
+        let reading = sqlx::query(FIND).bind(id.to_string());
         let row = on_connection!(self.pool, connection => async {
             Ok::<_, StoreError>(reading.fetch_optional(&mut *connection).await?)
         })?;
@@ -298,10 +297,16 @@ impl ClusterSessions {
         Ok(rows.iter().filter_map(read).collect())
     }
 
+    /// Returns the epoch and the state of the latest life of a node's name.
+    pub async fn latest_life(&self, name: &str) -> Result<Option<(i64, NodeState)>, StoreError> {
+        on_connection!(self.pool, connection => async {
+            Ok(nodes::latest_life(&mut connection, name).await?)
+        })
+    }
+
     /// Returns the number of sessions of a team on all nodes, with those that are being created.
     pub async fn count(&self, team: &Team) -> Result<usize, StoreError> {
-        let counting = sqlx::query_scalar(COUNT_OF_TEAM)
-            .bind(&**team);
+        let counting = sqlx::query_scalar(COUNT_OF_TEAM).bind(&**team);
         let count: i64 = on_connection!(self.pool, connection => async {
             Ok::<_, StoreError>(counting.fetch_one(&mut *connection).await?)
         })?;
@@ -360,10 +365,7 @@ async fn reserve(
     Ok(Reserved::Granted(lease))
 }
 
-async fn owner_is_alive(
-    connection: &mut PgConnection,
-    owner: &Life,
-) -> Result<bool, StoreError> {
+async fn owner_is_alive(connection: &mut PgConnection, owner: &Life) -> Result<bool, StoreError> {
     let found = sqlx::query(OWNER_IS_ALIVE)
         .bind(&owner.name)
         .bind(owner.epoch)

@@ -79,13 +79,14 @@ impl CdpRequest {
         access: &ProgramAccess,
     ) -> Result<Option<Arc<Session>>, ApiError> {
         let has_token = access.token().matches(self.required_token()?);
-        let own_id = access.session().map(|id| id.to_string());
-        if !has_token || (self.session.is_some() && self.session != own_id) {
+        let own_id = access.session();
+        let is_other = |named: &String| Some(named) != own_id.map(|id| id.to_string()).as_ref();
+        if !has_token || self.session.as_ref().is_some_and(is_other) {
             return Err(ApiError::Unauthorized(ErrorBody::invalid_token()));
         }
         let Some(id) = own_id else { return Ok(None) };
-        match state.session(&id) {
-            Ok(SessionEntry::Current(session)) => {
+        match state.registry().find(id) {
+            Some(SessionEntry::Current(session)) => {
                 record_team(session.team());
                 Ok(Some(session))
             }
@@ -95,13 +96,22 @@ impl CdpRequest {
 
     /// Returns the session if the request has the token of its `cdpUrl`. An unknown session and a
     /// wrong token yield the same error, because the whole URL is a secret.
-    pub(super) fn authorize(&self, state: &AppState, id: &str) -> Result<Arc<Session>, ApiError> {
+    pub(super) async fn authorize(
+        &self,
+        state: &AppState,
+        id: &str,
+    ) -> Result<Arc<Session>, ApiError> {
         let presented = self.required_token()?;
-        match state.session(id) {
+        match state.session(id).await {
             Ok(SessionEntry::Current(session)) if session.token().matches(presented) => {
                 record_team(session.team());
                 Ok(session)
             }
+            Err(
+                error @ (ApiError::NodeUnreachable(_)
+                | ApiError::StoreUnreadable(_)
+                | ApiError::Overloaded),
+            ) => Err(error),
             _ => Err(ApiError::Unauthorized(ErrorBody::invalid_token())),
         }
     }

@@ -32,7 +32,7 @@ pub(crate) async fn browser(
     Extension(peer): Extension<Arc<Peer>>,
     upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
-    let session = request.authorize(&state, &id)?;
+    let session = request.authorize(&state, &id).await?;
     if upgrade.is_err() && request.asks_for_version {
         return describe::browser_version(&session, &request, &links).await;
     }
@@ -58,7 +58,7 @@ pub(crate) async fn target(
 ) -> Result<Response, ApiError> {
     // A path that is not UTF-8 cannot name a session.
     let (id, target) = path.map(|Path(names)| names).unwrap_or_default();
-    let session = request.authorize(&state, &id)?;
+    let session = request.authorize(&state, &id).await?;
     peer.authenticate();
     connect(
         &state,

@@ -20,7 +20,7 @@ pub(crate) async fn version(
     request: CdpRequest,
     links: Links,
 ) -> Result<Response, ApiError> {
-    let session = request.authorize(&state, &id)?;
+    let session = request.authorize(&state, &id).await?;
     browser_version(&session, &request, &links).await
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn list(
     request: CdpRequest,
     links: Links,
 ) -> Result<Response, ApiError> {
-    let session = request.authorize(&state, &id)?;
+    let session = request.authorize(&state, &id).await?;
     let targets = session.targets().await?.into_iter().map(|target| {
         let path = format!("/devtools/page/{}", target.id);
         json!({

@@ -16,14 +16,14 @@ use crate::token::matches_digest;
 
 /// Returns the session of a link and the access that the link grants. If the session has ended and
 /// the link is valid, the error says how it ended.
-pub(super) fn authorize(
+pub(super) async fn authorize(
     state: &AppState,
     id: &str,
     uri: &Uri,
 ) -> Result<(Arc<Session>, ViewerAccess), ApiError> {
     let token = token_in(uri.query().unwrap_or_default())
         .ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
-    let session = match state.session(id)? {
+    let session = match state.session(id).await? {
         SessionEntry::Current(session) => session,
         SessionEntry::Recorded(record) => return Err(ended_session_error(&record, token)),
     };

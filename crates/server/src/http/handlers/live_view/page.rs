@@ -19,7 +19,7 @@ pub(crate) async fn html(
     SessionId(id): SessionId,
     uri: Uri,
 ) -> Response {
-    let status = match authorize(&state, &id, &uri) {
+    let status = match authorize(&state, &id, &uri).await {
         Ok(_) => StatusCode::OK,
         Err(error) => error.status(),
     };

@@ -30,7 +30,7 @@ pub(crate) async fn connect(
     if !is_same_origin(&headers, state.public_url()) {
         return Err(ApiError::ForeignOrigin);
     }
-    let (session, access) = authorize(&state, &id, &uri)?;
+    let (session, access) = authorize(&state, &id, &uri).await?;
     let upgrade = upgrade.map_err(|_| ApiError::LiveViewUpgradeRequired)?;
     peer.authenticate();
     let live_view = session.live_view()?;

@@ -8,12 +8,12 @@ use crate::http::state::AppState;
 use crate::sessions::{Session, SessionEntry};
 
 /// Finds a session of this server process that the principal can see.
-pub(super) fn find_session(
+pub(super) async fn find_session(
     state: &AppState,
     id: &str,
     principal: &Principal,
 ) -> Result<Arc<Session>, ApiError> {
-    match state.session(id)? {
+    match state.session(id).await? {
         session if !principal.can_see(session.team()) => Err(ApiError::Forbidden),
         SessionEntry::Current(session) => Ok(session),
         SessionEntry::Recorded(_) => Err(ApiError::SessionDestroyed),

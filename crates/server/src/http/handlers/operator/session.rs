@@ -34,7 +34,7 @@ pub(crate) async fn thumbnail(
     SessionId(id): SessionId,
     principal: Principal,
 ) -> Result<Response, ApiError> {
-    let session = find_session(&state, &id, &principal)?;
+    let session = find_session(&state, &id, &principal).await?;
     if session.ending().is_some() {
         return Err(ApiError::SessionDestroyed);
     }
@@ -57,7 +57,7 @@ pub(crate) async fn end(
     SessionId(id): SessionId,
     principal: Principal,
 ) -> Result<Json<EndedResponse>, ApiError> {
-    let session = find_session(&state, &id, &principal)?;
+    let session = find_session(&state, &id, &principal).await?;
     tracing::info!(
         session = %session.id(),
         team = display_name(session.team()),

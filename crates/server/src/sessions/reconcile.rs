@@ -1,0 +1,145 @@
+//! The comparison of the sessions of a node with those that the store of the cluster has for it.
+//!
+//! The owner of a session is right about it, except about an end that is recorded. The comparison
+//! repairs what a lost reply, a restart or a restored store has left.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_contract::DestroyedReason;
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use super::registry::Registry;
+use super::session::Session;
+use crate::clock;
+use crate::cluster::{Cluster, Life, Registered};
+use crate::profiles::ProfileId;
+use crate::store::StoreError;
+use crate::team::Team;
+
+/// The time between two comparisons.
+const COMPARE_EVERY: Duration = Duration::from_secs(30);
+
+/// The time between two attempts to withdraw sessions that nobody gets, or to adopt sessions.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Compares sessions with the store until the task is dropped.
+pub(super) async fn reconcile(registry: Arc<Registry>, cluster: Arc<Cluster>) {
+    let mut registered = cluster.watch_registered();
+    let mut compared: Option<Registered> = registered.borrow_and_update().clone();
+    let mut due = Instant::now() + COMPARE_EVERY;
+    loop {
+        let reservations = &registry.services.reservations;
+        tokio::select! {
+            () = reservations.abandoned.notified() => {
+                if withdraw(&registry, &cluster).await.is_err() {
+                    sleep_until(Instant::now() + RETRY_EVERY).await;
+                    reservations.abandoned.notify_one();
+                }
+                continue;
+            }
+            () = sleep_until(due) => {}
+            // A new life has to own the sessions of the process.
+            _ = registered.changed() => {}
+        }
+        let current = registered.borrow_and_update().clone();
+        let is_new = current != compared;
+        due = Instant::now() + COMPARE_EVERY;
+        if let Some(Registered { life, .. }) = &current {
+            match compare(&registry, &cluster, life).await {
+                Ok(()) => compared = current,
+                Err(error) => {
+                    tracing::debug!(%error, "sessions not compared with the database");
+                    if is_new {
+                        due = Instant::now() + RETRY_EVERY;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Takes back the places of sessions that nobody gets.
+async fn withdraw(registry: &Registry, cluster: &Cluster) -> Result<(), StoreError> {
+    let reservations = &registry.services.reservations;
+    for (owner, ids) in reservations.to_withdraw() {
+        cluster.sessions().withdraw(&owner, &ids).await?;
+        reservations.forget(&ids);
+    }
+    Ok(())
+}
+
+/// Records the sessions of this node that the store has forgotten, and ends those of the store that
+/// this node does not have.
+async fn compare(registry: &Registry, cluster: &Cluster, life: &Life) -> Result<(), StoreError> {
+    let recorded: HashSet<Uuid> = cluster
+        .sessions()
+        .open_of(life)
+        .await?
+        .into_iter()
+        .collect();
+    let active = registry.active().into_iter();
+    // A session that was activated since the reading is not among the recorded ones, but adopting
+    // it changes nothing.
+    let missing = active.filter(|session| session.is_listed() && !recorded.contains(&session.id()));
+    for session in missing {
+        adopt(registry, cluster, life, &session).await?;
+    }
+    let known = registry.known_ids();
+    let unknown = cluster
+        .sessions()
+        .end_unknown(life, clock::now(), &known)
+        .await?;
+    for id in unknown {
+        tracing::warn!(
+            session = id,
+            "session ended in the database, unknown to its node"
+        );
+    }
+    Ok(())
+}
+
+/// Records a session again. If the store has recorded its end, it ends here too.
+async fn adopt(
+    registry: &Registry,
+    cluster: &Cluster,
+    life: &Life,
+    session: &Session,
+) -> Result<(), StoreError> {
+    let name = session.profile().filter(|_| session.saves_profile());
+    let profile = name.map(|name| ProfileId::new(Team::clone(session.team()), name.to_owned()).id);
+    let key = cluster.token_keys().current();
+    let record = session.stored_record();
+    let is_adopted = cluster
+        .sessions()
+        .adopt(&record, life, key, profile.as_deref())
+        .await?;
+    if session.ending().is_some() {
+        // The end may have been recorded before the adoption.
+        registry
+            .services
+            .store
+            .end_session(&session.stored_record())
+            .await;
+    } else if is_adopted {
+        registry.metrics().cluster().adopted();
+        let _span = session.span.enter();
+        tracing::warn!("session recorded again, because the database had forgotten it");
+    } else {
+        session.mark_ended(DestroyedReason::NodeLost, None);
+    }
+    Ok(())
+}
+
+impl Registry {
+    /// Returns the ids of the sessions that this node creates, has, ends, or has yet to record as
+    /// ended.
+    fn known_ids(&self) -> Vec<Uuid> {
+        let mut known = self.services.reservations.ids();
+        known.extend(self.remaining().iter().map(|session| session.id()));
+        known.extend(self.services.store.waiting_ends());
+        known
+    }
+}
