@@ -1,6 +1,7 @@
 //! Several servers with one database. Node 0 owns no session.
 
 mod carries;
+mod load_balancer;
 mod lost;
 mod placed;
 

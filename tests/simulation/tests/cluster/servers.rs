@@ -7,11 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hearth_test_support::{Api, TestPostgres, TestServer};
+use hearth_test_support::{Api, CLUSTER_KEY, TestPostgres, TestServer};
 use tempfile::TempDir;
-
-const KEY: &str = "simulation-key";
-const SECRET: &str = "secret-of-the-simulation-0123456789";
 
 /// Servers that start at the same time.
 const STARTS: usize = 4;
@@ -88,7 +85,7 @@ impl Servers {
     /// Returns a client of one of the servers. Successive numbers select all in turn.
     pub fn api(&self, number: usize) -> Api {
         let node = &self.running[number % self.running.len()];
-        node.server.with_key(KEY)
+        node.server.with_key(CLUSTER_KEY)
     }
 
     /// Kills a tenth of the servers, at least one.
@@ -116,12 +113,7 @@ impl Servers {
 
 async fn start(name: String, database: &str, max_sessions: usize, browser: &Path) -> Node {
     let server = TestServer::builder()
-        .setting("HEARTH_DATABASE_URL", database)
-        .setting("HEARTH_CLUSTER_SECRET", SECRET)
-        .setting("HEARTH_NODE_NAME", &name)
-        .setting("HEARTH_PEER_LISTEN", "127.0.0.1:0")
-        .setting("HEARTH_PUBLIC_URL", "http://127.0.0.1:9")
-        .setting("HEARTH_API_KEYS", &format!("simulation:{KEY}"))
+        .in_cluster(database, &name)
         .setting("HEARTH_MAX_SESSIONS", &max_sessions.to_string())
         .setting("HEARTH_BROWSER", &browser.to_string_lossy())
         .setting("HEARTH_WARM_LANGUAGES", "none")
