@@ -18,15 +18,15 @@ use super::owner;
 const BOUND: Duration = Duration::from_secs(10);
 
 /// HAProxy in front of a cluster of two nodes.
-struct LoadBalancer {
-    api: Api,
+pub(super) struct LoadBalancer {
+    pub(super) api: Api,
     dir: TempDir,
     process: Child,
 }
 
 impl LoadBalancer {
     /// Starts HAProxy and waits until it uses both nodes.
-    async fn start(cluster: &TestCluster) -> LoadBalancer {
+    pub(super) async fn start(cluster: &TestCluster) -> LoadBalancer {
         let dir = tempfile::tempdir().expect("a directory can be created");
         let port = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = port.local_addr().expect("it is bound").to_string();
@@ -59,19 +59,26 @@ impl LoadBalancer {
             dir,
             process,
         };
-        eventually(BOUND, "HAProxy uses both nodes", || async {
-            let request = balancer.api.request_outside(Method::GET, "/health");
+        for number in [0, 1] {
+            balancer.wait_for_use(number).await;
+        }
+        balancer
+    }
+
+    /// Waits until HAProxy sends another request that names no session to a node.
+    pub(super) async fn wait_for_use(&self, number: usize) {
+        let server = format!("nodes/hearth-{}", number + 1);
+        let before = self.requests_to(&server);
+        eventually(BOUND, "HAProxy uses the node", || async {
+            let request = self.api.request_outside(Method::GET, "/health");
             let _ = request.send().await;
-            let log = balancer.log();
-            let is_used = |node: &str| log.contains(&format!("GET 200 nodes/{node} "));
-            if is_used("hearth-1") && is_used("hearth-2") {
+            if self.requests_to(&server) > before {
                 Ok(())
             } else {
-                Err(log)
+                Err(self.log())
             }
         })
         .await;
-        balancer
     }
 
     fn log(&self) -> String {
@@ -81,10 +88,6 @@ impl LoadBalancer {
     /// Returns the number of logged requests to a server of a back end, such as `owners/hearth-1`.
     fn requests_to(&self, server: &str) -> usize {
         self.log().matches(&format!(" {server} ")).count()
-    }
-
-    async fn session(&self) -> Session {
-        self.api.session().await
     }
 
     /// Sends an execution without the checks for responses of a server.
@@ -100,7 +103,7 @@ impl LoadBalancer {
         (status, serde_json::from_str(&text).expect("JSON"))
     }
 
-    async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         self.process.kill().await.expect("it is a child");
     }
 }
@@ -117,7 +120,7 @@ async fn the_load_balancer_sends_requests_to_owners() {
     let mut expected: BTreeMap<String, usize> = BTreeMap::new();
     let mut sessions = Vec::new();
     for _ in 0..4 {
-        let session = balancer.session().await;
+        let session = balancer.api.session().await;
         *expected.entry(server_of(&cluster, &session)).or_default() += 4;
         sessions.push(session);
     }
@@ -147,7 +150,7 @@ async fn the_load_balancer_sends_requests_to_owners() {
 async fn a_request_that_a_node_lost_is_not_repeated() {
     let mut cluster = TestCluster::start(2).await;
     let (balancer, site) = (LoadBalancer::start(&cluster).await, Site::start().await);
-    let session = balancer.session().await;
+    let session = balancer.api.session().await;
     let code = format!("{}; sleep 300", site.bash_signal("begun"));
     let body = json!({"language": "bash", "code": code, "timeout": 300});
     let killed = async {

@@ -4,6 +4,7 @@ mod carries;
 mod load_balancer;
 mod lost;
 mod placed;
+mod upgrade;
 
 use hearth_test_support::{Session, TestCluster};
 
