@@ -9,6 +9,9 @@ pub enum ProfileWarning {
     Damaged,
     /// The profile was saved but its file is missing. The session starts with an empty profile.
     Missing,
+    /// The object storage with profiles does not answer. The server keeps the profile and tries
+    /// again.
+    NotSavedYet,
     /// The session's changes were not saved.
     NotSaved {
         /// The reason.
@@ -92,6 +95,10 @@ impl ProfileWarning {
             }
             ProfileWarning::Missing => {
                 "The profile was saved earlier but is missing on the server. The session starts with an empty profile."
+                    .to_owned()
+            }
+            ProfileWarning::NotSavedYet => {
+                "The profile is not saved yet, because the object storage does not answer. The server tries again for 5 minutes. Until then, no other session can save to the profile."
                     .to_owned()
             }
             ProfileWarning::NotSaved { reason, has_cookies } => {

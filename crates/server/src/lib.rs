@@ -7,7 +7,7 @@
 //! session's current tab to people.
 //!
 //! `firecrawl` is the Firecrawl server for which this one is the front, and `outgoing` sends
-//! requests to other servers.
+//! requests to other servers. `object_storage` has the profiles of a cluster.
 //!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
 //! and stops the server. `capacity` calculates the default session limit, and
@@ -36,6 +36,7 @@ mod http;
 mod lifecycle;
 mod live_view;
 mod metrics;
+mod object_storage;
 mod operator;
 mod outgoing;
 mod page_driver;

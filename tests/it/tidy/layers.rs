@@ -18,7 +18,7 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["cluster"],
     &["store"],
     &["telemetry"],
-    &["firecrawl"],
+    &["firecrawl", "object_storage"],
     &["config"],
     &["outgoing"],
     &[

@@ -16,8 +16,8 @@
 //! - [`document`] compares generated sections of documents with what tests observed;
 //! - [`netns`] gives a test private namespaces, [`plain_user`] an unprivileged user, and
 //!   [`ExternalListener`] listeners that no session may reach;
-//! - [`TestPostgres`] is a private PostgreSQL server, and [`TestCluster`] several servers that share
-//!   one;
+//! - [`TestPostgres`] is a private PostgreSQL server, [`TestBucket`] a private S3-compatible one with
+//!   faults, and [`TestCluster`] several servers that share a database;
 //! - [`eventually`] is the only function that polls.
 //!
 //! This crate must not depend on the server's crates. It has the same view of the server as any
@@ -29,6 +29,7 @@
 mod api;
 mod behind_entry;
 mod browser_wrapper;
+mod bucket;
 pub mod cdp;
 mod client_home;
 mod cluster;
@@ -57,6 +58,7 @@ mod viewer;
 
 pub use api::Api;
 pub use browser_wrapper::BrowserWrapper;
+pub use bucket::{BucketFault, TestBucket};
 pub use client_home::ClientHome;
 pub use cluster::TestCluster;
 pub use doctor::{Diagnosis, Doctor, Finding};

@@ -12,6 +12,7 @@ mod descriptors;
 mod drain;
 mod join;
 mod listeners;
+mod open_profiles;
 mod open_store;
 mod peer_port;
 mod prepare;

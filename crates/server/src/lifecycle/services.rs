@@ -15,14 +15,13 @@ use tokio_util::task::TaskTracker;
 
 use super::join::{PeerEndpoint, join};
 use super::listeners::{Listeners, egress_connections};
+use super::open_profiles::{open_profiles, resume_saves};
 use super::open_store::{open, statement_error};
-use super::prepare::bad_data_dir;
 use super::self_test::run_self_test;
 use crate::certificate_authorities::CertificateAuthorities;
 use crate::clock;
 use crate::config::{Config, IsolationLevel};
 use crate::metrics::Metrics;
-use crate::profiles::{Profiles, profiles_dir};
 use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
 use crate::sessions::{CdpListeners, ENDED_KEPT_COUNT, QuotaMax, Registry, RegistrySpec, Services};
 use crate::store::{SessionRecord, Store};
@@ -39,6 +38,7 @@ pub(super) struct Sandbox {
 }
 
 /// Sessions of earlier servers.
+#[derive(Default)]
 pub(super) struct StoredSessions {
     sessions: Vec<SessionRecord>,
     /// The number of sessions that an earlier server left open.
@@ -63,6 +63,10 @@ pub(super) async fn open_store(
     let bad = |error| statement_error(config, &error);
     let (store, writer) = open(config).await?;
     tasks.tracker.spawn(writer.run(tasks.stop.clone()));
+    if store.postgres().is_some() {
+        // The registration ends the sessions of an earlier life, and lists come from the database.
+        return Ok((store, StoredSessions::default()));
+    }
     let now = clock::now();
     let lost = store.end_lost_sessions(now).await.map_err(bad)?;
     if lost > 0 {
@@ -110,10 +114,17 @@ pub(super) async fn build_registry(
     };
     let self_test = run_self_test(config, sandbox_spec, &uid_pool).await?;
     warn_about(config, uid_count);
-    let profiles = Profiles::open(profiles_dir(&config.data_dir), store.clone())
-        .await
-        .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
+    let metrics = Arc::new(Metrics::new(config.isolation.level.as_str()));
     let limits = isolation.limits.clone();
+    let profiles = open_profiles(
+        config,
+        store,
+        authorities.as_ref(),
+        &limits,
+        &metrics,
+        tasks,
+    )
+    .await?;
     let max_sessions = quota_max(config, uid_count);
     let (descriptors, _) =
         getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
@@ -134,13 +145,14 @@ pub(super) async fn build_registry(
         cdp_listeners,
         egress,
         buffers: Budget::new("the server", config.limits.buffer_mb << 20),
-        profiles,
+        profiles: Arc::clone(&profiles),
     };
-    let metrics = Arc::new(Metrics::new(config.isolation.level.as_str()));
     let joined = match &config.cluster {
         Some(cluster) => {
             let max = max_sessions.server;
-            Some(join(cluster, store, &metrics, max, &tasks.tracker).await?)
+            let joined = join(cluster, store, &metrics, max, &tasks.tracker).await?;
+            resume_saves(&profiles, &joined.cluster).await;
+            Some(joined)
         }
         None => None,
     };

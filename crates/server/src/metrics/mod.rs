@@ -8,6 +8,7 @@ mod gauges;
 mod limits;
 mod outcomes;
 mod primitives;
+mod profile_store;
 mod scrapes;
 mod teams;
 mod warm;
@@ -28,6 +29,7 @@ pub(crate) use self::forwarding::{CountedSocket, ForwardOutcome, ForwardingMetri
 pub(crate) use self::gauges::{ClusterCounts, ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
+pub(crate) use self::profile_store::{ObjectOperation, ProfileStoreMetrics};
 pub(crate) use self::scrapes::{ScrapeMetrics, ScrapeOutcome};
 pub(crate) use self::teams::TeamMetrics;
 pub(crate) use self::warm::{ColdReason, WarmMetrics};
@@ -93,6 +95,7 @@ pub(crate) struct Metrics {
     forwarding: ForwardingMetrics,
     scrapes: ScrapeMetrics,
     cluster: ClusterMetrics,
+    profile_store: ProfileStoreMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -143,6 +146,7 @@ impl Metrics {
             forwarding: ForwardingMetrics::new(),
             scrapes: ScrapeMetrics::new(),
             cluster: ClusterMetrics::new(),
+            profile_store: ProfileStoreMetrics::new(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -159,6 +163,7 @@ impl Metrics {
         self.forwarding.register(&mut self.registry);
         self.scrapes.register(&mut self.registry);
         self.cluster.register(&mut self.registry);
+        self.profile_store.register(&mut self.registry);
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -398,6 +403,11 @@ impl Metrics {
     /// Returns the metrics of a node of a cluster.
     pub fn cluster(&self) -> &ClusterMetrics {
         &self.cluster
+    }
+
+    /// Returns the metrics on profiles in object storage.
+    pub fn profile_store(&self) -> &ProfileStoreMetrics {
+        &self.profile_store
     }
 
     /// Returns the metrics per team.

@@ -1,6 +1,5 @@
 //! Opens connections to other servers.
 
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -8,11 +7,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
 
 use super::error::OutgoingError;
 use super::server::RemoteServer;
-use super::trust::{TrustError, tls_config};
+use super::trust::{TlsTrust, TrustError};
 use crate::certificate_authorities::CertificateAuthorities;
 
 /// The time limit for a connection, with its TLS handshake.
@@ -30,8 +28,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 #[derive(Debug)]
 pub(crate) struct Connector {
     server: RemoteServer,
-    /// `None` for a server without TLS. A reload replaces it.
-    tls: Option<RwLock<Arc<ClientConfig>>>,
+    /// `None` for a server without TLS. A reload replaces its authorities.
+    tls: Option<TlsTrust>,
 }
 
 impl Connector {
@@ -40,21 +38,22 @@ impl Connector {
         server: RemoteServer,
         own: Option<&CertificateAuthorities>,
     ) -> Result<Connector, TrustError> {
-        let tls = if server.is_https() {
-            Some(RwLock::new(tls_config(own)?))
-        } else {
-            None
-        };
+        let tls = server.is_https().then(|| TlsTrust::new(own));
+        if let Some(tls) = &tls {
+            tls.check()?;
+        }
         Ok(Connector { server, tls })
+    }
+
+    /// Creates a connector that trusts the authorities of `trust`.
+    pub fn trusting(server: RemoteServer, trust: &TlsTrust) -> Connector {
+        let tls = server.is_https().then(|| trust.clone());
+        Connector { server, tls }
     }
 
     /// Makes new connections trust the authorities of the machine and `own`. Blocks.
     pub fn trust(&self, own: Option<&CertificateAuthorities>) -> Result<(), TrustError> {
-        if let Some(tls) = &self.tls {
-            let config = tls_config(own)?;
-            *tls.write().unwrap_or_else(PoisonError::into_inner) = config;
-        }
-        Ok(())
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.replace(own))
     }
 
     /// Returns the server.
@@ -84,7 +83,9 @@ impl Connector {
         let Some(tls) = &self.tls else {
             return Ok(Box::new(stream));
         };
-        let config = Arc::clone(&tls.read().unwrap_or_else(PoisonError::into_inner));
+        let config = tls
+            .config()
+            .map_err(|error| OutgoingError::Tls(error.to_string()))?;
         let name = self.server.name().ok_or(OutgoingError::Invalid)?;
         let stream = TlsConnector::from(config)
             .connect(name, stream)

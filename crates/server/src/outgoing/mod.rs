@@ -21,4 +21,4 @@ pub(crate) use self::error::OutgoingError;
 pub(crate) use self::exchange::{Exchange, is_upgraded};
 pub(crate) use self::received::{ReceiveError, Received};
 pub(crate) use self::server::RemoteServer;
-pub(crate) use self::trust::TrustError;
+pub(crate) use self::trust::{TlsTrust, TrustError};

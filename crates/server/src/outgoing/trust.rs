@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use thiserror::Error;
 use tokio_rustls::rustls::crypto::ring;
@@ -26,10 +26,39 @@ pub(crate) enum TrustError {
     Unsupported,
 }
 
+/// The authorities that connections to several servers trust. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsTrust(Arc<RwLock<Result<Arc<ClientConfig>, TrustError>>>);
+
+impl TlsTrust {
+    /// Trusts the authorities of the machine and `own`. Blocks.
+    pub fn new(own: Option<&CertificateAuthorities>) -> TlsTrust {
+        TlsTrust(Arc::new(RwLock::new(tls_config(own))))
+    }
+
+    /// Makes new connections trust the authorities of the machine and `own`. Blocks.
+    pub fn replace(&self, own: Option<&CertificateAuthorities>) -> Result<(), TrustError> {
+        let config = tls_config(own)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Ok(config);
+        Ok(())
+    }
+
+    /// Returns the configuration of new connections.
+    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, TrustError> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Returns an error if no connection with TLS can be trusted.
+    pub fn check(&self) -> Result<(), TrustError> {
+        self.config().map(drop)
+    }
+}
+
 /// Returns a configuration that trusts the authorities of the machine and `own`. Blocks.
-pub(super) fn tls_config(
-    own: Option<&CertificateAuthorities>,
-) -> Result<Arc<ClientConfig>, TrustError> {
+fn tls_config(own: Option<&CertificateAuthorities>) -> Result<Arc<ClientConfig>, TrustError> {
     let machine = read_machine();
     let mut roots = RootCertStore::empty();
     for authorities in machine.iter().chain(own) {

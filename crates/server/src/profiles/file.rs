@@ -19,12 +19,18 @@ pub(super) const DAMAGED: &str = "damaged";
 use hearth_browser::CookieJar;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
+
+use super::id::ProfileId;
 
 /// The magic bytes, with the version of the format.
 const MAGIC: &[u8; 16] = b"hearth profile 1";
 
 /// The maximum size of a head. All cookies of a browser need less.
-const MAX_HEAD_BYTES: u32 = 64 * 1024 * 1024;
+pub(super) const MAX_HEAD_BYTES: u32 = 64 * 1024 * 1024;
+
+/// The number of bytes before the head: magic, length, checksum.
+pub(super) const START_BYTES: usize = 16 + 4 + 32;
 
 /// The part before the packed directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +41,9 @@ pub(super) struct Head {
     /// continues, or an empty one if there was none.
     pub version: String,
     pub saved_at_ms: i64,
+    /// The version that this one continues, in object storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<String>,
     /// The cookies that the directory does not hold or, in a checkpoint, all cookies.
     pub cookies: CookieJar,
 }
@@ -42,9 +51,9 @@ pub(super) struct Head {
 impl Head {
     /// Reads the head, and leaves `file` at the start of the packed directory. Fails with
     /// [`ErrorKind::InvalidData`] if the head does not match its checksum or is invalid.
-    pub fn read(file: &mut File) -> io::Result<Head> {
+    pub fn read(file: &mut impl Read) -> io::Result<Head> {
         let damaged = |_| io::Error::from(ErrorKind::InvalidData);
-        let mut start = [0; 16 + 4 + 32];
+        let mut start = [0; START_BYTES];
         file.read_exact(&mut start)
             .map_err(|error| match error.kind() {
                 ErrorKind::UnexpectedEof => ErrorKind::InvalidData.into(),
@@ -57,28 +66,51 @@ impl Head {
             return Err(ErrorKind::InvalidData.into());
         }
         let mut json = Vec::new();
-        file.take(length.into()).read_to_end(&mut json)?;
+        file.by_ref().take(length.into()).read_to_end(&mut json)?;
         if json.len() != length as usize || Sha256::digest(&json).as_slice() != checksum {
             return Err(ErrorKind::InvalidData.into());
         }
         serde_json::from_slice(&json).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
     }
 
-    fn write(&self, file: &mut File) -> io::Result<()> {
+    /// Returns the head if it belongs to `profile`, and otherwise an error of the kind of a damaged
+    /// file.
+    pub fn owned_by(self, profile: &ProfileId) -> io::Result<Head> {
+        if self.team == *profile.team && self.name == profile.name {
+            Ok(self)
+        } else {
+            Err(ErrorKind::InvalidData.into())
+        }
+    }
+
+    /// Returns the bytes of a file that has only this head.
+    pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let json = serde_json::to_vec(self)?;
         let length = u32::try_from(json.len())
             .ok()
             .filter(|length| *length <= MAX_HEAD_BYTES);
         let length = length.ok_or_else(|| io::Error::other("too many cookies"))?;
-        let start = [
+        Ok([
             MAGIC.as_slice(),
             &length.to_le_bytes(),
             &Sha256::digest(&json),
             &json,
         ]
-        .concat();
-        file.write_all(&start)
+        .concat())
     }
+
+    fn write(&self, file: &mut File) -> io::Result<()> {
+        file.write_all(&self.to_bytes()?)
+    }
+}
+
+/// Runs file operations on a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// A new version of a file, written beside it. Dropping a draft that was not committed removes it.
@@ -185,6 +217,7 @@ mod tests {
             name: "a/..\0 \u{1f36a}".into(),
             version: "v".into(),
             saved_at_ms: 1_790_000_000_000,
+            continues: None,
             cookies: serde_json::from_str(cookie).expect("a cookie"),
         }
     }

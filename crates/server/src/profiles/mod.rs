@@ -1,30 +1,29 @@
-//! Browser profiles, which outlive sessions. Each profile is one file in the data directory.
+//! Browser profiles, which outlive sessions.
 //!
 //! A session *checks out* a profile: it gets a copy of the last saved version and a
-//! [`ProfileLease`]. When a session that saves ends cleanly, it *commits*: the browser's directory
-//! is packed into a draft beside the file, and the complete draft replaces the file. Sessions that
-//! read the old version at that moment keep it open. A profile has one saver at a time. The lease
-//! exists only in memory, so a crashed server leaves no profile locked.
+//! [`ProfileLease`]. When a session that saves ends cleanly, it *commits* a new version. A profile
+//! has one saver at a time, and any number of readers.
 //!
-//! While the saver runs, its cookies are periodically written beside the file as a *checkpoint*. A
-//! crash therefore loses minutes of changes, but not the login. A commit makes the checkpoint void.
+//! The profiles of a single server are `files` on its disk. Those of a cluster are `objects` in a
+//! bucket, or in a directory that all nodes share. Both have the same format (`file`).
 //!
 //! Profiles are packed and unpacked under the session's user id (`hearth_sandbox`), and the server
-//! never reads files that a browser wrote. Names never become part of a path: a file is named after
-//! the SHA-256 of team and name. The store has a list of profiles. If the list and the files
-//! differ, the files take precedence (`reconcile`).
+//! never reads files that a browser wrote. Names never become part of a path: a file or an object is
+//! named after the SHA-256 of team and name.
 
-mod backed_up;
 mod catalog;
+mod checkout;
+mod error;
 mod file;
+mod files;
 mod id;
 mod lease;
-mod reconcile;
+mod objects;
 
-pub(crate) use self::backed_up::{backed_up_files, is_profile_file};
-pub(crate) use self::catalog::{ProfileError, Profiles, profiles_dir};
+pub(crate) use self::catalog::{ClusterProfiles, Profiles, profiles_dir};
+pub(crate) use self::checkout::{CheckedOut, CommitError, LeaseError};
+pub(crate) use self::error::ProfileError;
+pub(crate) use self::files::{backed_up_files, is_profile_file};
 pub(crate) use self::id::ProfileId;
-pub(crate) use self::lease::{CheckedOut, ProfileLease};
-
-#[cfg(test)]
-mod tests;
+pub(crate) use self::lease::ProfileLease;
+pub(crate) use self::objects::rebuild_records;

@@ -23,7 +23,8 @@ use super::team_quota::{CapacityPermit, QuotaReached};
 use super::tokens::Tokens;
 use crate::cluster::Life;
 use crate::metrics::{CreateOutcome, Metrics};
-use crate::profiles::{ProfileId, ProfileLease};
+use crate::profiles::{LeaseError, ProfileId, ProfileLease};
+use crate::store::cluster::FencedLease;
 use crate::team::Team;
 
 /// A request for a session, and the capacity reserved for it.
@@ -176,13 +177,14 @@ impl Registry {
         let id = new_id.id;
         record_session(id);
         // Unlisted sessions get theirs when a client gets them.
-        let reservation = if is_listed {
+        let mut reservation = if is_listed {
             self.reserve(&new_id, &team, &request).await?
         } else {
             None
         };
+        let acquired = reservation.as_mut().and_then(Reservation::take_lease);
         let start = BrowserStart {
-            profile: self.lease_profile(&team, &request)?,
+            profile: self.lease_profile(&team, &request, acquired)?,
             locale: locale_for(&request),
         };
         let replaces_browser = replaces_browser(&start);
@@ -215,20 +217,26 @@ impl Registry {
         Ok(session)
     }
 
-    /// Leases the profile of the request, if it names one.
+    /// Leases the profile of the request, if it names one. A session of a cluster that saves has
+    /// acquired its lease before.
     fn lease_profile(
         &self,
         team: &Team,
         request: &CreateRequest,
+        acquired: Option<FencedLease>,
     ) -> Result<Option<ProfileLease>, SessionError> {
         let Some(profile) = &request.profile else {
             return Ok(None);
         };
         let id = ProfileId::new(Team::clone(team), profile.name.clone());
-        let lease = self.spec.profiles.lease(id, profile.save_changes);
-        lease
-            .map(Some)
-            .ok_or_else(|| SessionError::ProfileBusy(profile.name.clone()))
+        let lease = self.spec.profiles.lease(id, profile.save_changes, acquired);
+        lease.map(Some).map_err(|error| match error {
+            LeaseError::Busy => SessionError::ProfileBusy(profile.name.clone()),
+            LeaseError::NoStore => SessionError::ProfileUnreadable {
+                name: profile.name.clone(),
+                reason: error.to_string(),
+            },
+        })
     }
 
     /// Builds a session for a client that waits, when it is its turn.

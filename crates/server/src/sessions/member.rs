@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::reconcile::reconcile;
+use super::reconcile::{reconcile, release_leases};
 use super::registry::Registry;
 use crate::cluster::{Cluster, NodeLoad};
 
@@ -48,6 +48,7 @@ pub(crate) fn spawn_member_tasks(
     tracker.spawn(until_stop(boxed(end_fenced_sessions(all(), node()))));
     tracker.spawn(until_stop(boxed(touch(all(), node()))));
     tracker.spawn(until_stop(boxed(reconcile(all(), node()))));
+    tracker.spawn(until_stop(boxed(release_leases(node()))));
 }
 
 type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::error::{SessionError, StartFailure};
 use crate::clock;
-use crate::profiles::{CheckedOut, ProfileLease};
+use crate::profiles::{CheckedOut, CommitError, ProfileLease};
 use crate::sandbox::session::SessionSandbox;
 
 /// Returns the directory of the profile in a session's sandbox.
@@ -147,11 +147,15 @@ pub(super) async fn commit(
         )
     };
     let saved = profile.commit(cookies, clock::now(), pack).await;
-    let Err(error) = saved else { return Ok(()) };
-    let reason = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => NotSaved::DiskFull,
-        ErrorKind::FileTooLarge => NotSaved::TooLarge(max_mb),
-        _ => NotSaved::Other(error.to_string()),
+    let reason = match saved {
+        Ok(()) => return Ok(()),
+        Err(CommitError::Waiting) => return Err(ProfileWarning::NotSavedYet),
+        Err(CommitError::LeaseLost) => NotSaved::LeaseLost,
+        Err(CommitError::File(error)) => match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => NotSaved::DiskFull,
+            ErrorKind::FileTooLarge => NotSaved::TooLarge(max_mb),
+            _ => NotSaved::Other(error.to_string()),
+        },
     };
     Err(not_saved(profile, reason).await)
 }

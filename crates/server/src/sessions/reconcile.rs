@@ -17,6 +17,7 @@ use crate::clock;
 use crate::cluster::{Cluster, Life, Registered};
 use crate::profiles::ProfileId;
 use crate::store::StoreError;
+use crate::store::cluster::{LeaseOwner, ProfileLeases};
 use crate::team::Team;
 
 /// The time between two comparisons.
@@ -30,8 +31,8 @@ pub(super) async fn reconcile(registry: Arc<Registry>, cluster: Arc<Cluster>) {
     let mut registered = cluster.watch_registered();
     let mut compared: Option<Registered> = registered.borrow_and_update().clone();
     let mut due = Instant::now() + COMPARE_EVERY;
+    let reservations = &registry.services.reservations;
     loop {
-        let reservations = &registry.services.reservations;
         tokio::select! {
             () = reservations.abandoned.notified() => {
                 if withdraw(&registry, &cluster).await.is_err() {
@@ -44,7 +45,9 @@ pub(super) async fn reconcile(registry: Arc<Registry>, cluster: Arc<Cluster>) {
             // A new life has to own the sessions of the process.
             _ = registered.changed() => {}
         }
-        let current = registered.borrow_and_update().clone();
+        registered.mark_unchanged();
+        // A node that has lost its lease ends its sessions, and has nothing to compare.
+        let current = cluster.current();
         let is_new = current != compared;
         due = Instant::now() + COMPARE_EVERY;
         if let Some(Registered { life, .. }) = &current {
@@ -87,7 +90,7 @@ async fn compare(registry: &Registry, cluster: &Cluster, life: &Life) -> Result<
     for session in missing {
         adopt(registry, cluster, life, &session).await?;
     }
-    let known = registry.known_ids();
+    let mut known = registry.known_ids();
     let unknown = cluster
         .sessions()
         .end_unknown(life, clock::now(), &known)
@@ -98,7 +101,27 @@ async fn compare(registry: &Registry, cluster: &Cluster, life: &Life) -> Result<
             "session ended in the database, unknown to its node"
         );
     }
+    // A session that has ended keeps its lease while its profile is saved.
+    known.extend(registry.profiles().saving());
+    let leases = ProfileLeases::new(cluster.sessions().pool().clone());
+    leases
+        .release_unknown(&life.name, life.epoch, &known)
+        .await?;
     Ok(())
+}
+
+/// Releases the leases on profiles of nodes that are not alive, whenever sessions of such nodes
+/// were looked for.
+pub(super) async fn release_leases(cluster: Arc<Cluster>) {
+    let leases = ProfileLeases::new(cluster.sessions().pool().clone());
+    loop {
+        cluster.swept().await;
+        match leases.release_stale().await {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(count, "profile leases of lost nodes released"),
+            Err(error) => tracing::debug!(%error, "profile leases not released"),
+        }
+    }
 }
 
 /// Records a session again. If the store has recorded its end, it ends here too.
@@ -125,10 +148,29 @@ async fn adopt(
             .await;
     } else if is_adopted {
         registry.metrics().cluster().adopted();
-        let _span = session.span.enter();
-        tracing::warn!("session recorded again, because the database had forgotten it");
+        session.span.in_scope(|| {
+            tracing::warn!("session recorded again, because the database had forgotten it");
+        });
+        reacquire_lease(life, session).await?;
     } else {
         session.mark_ended(DestroyedReason::NodeLost, None);
+    }
+    Ok(())
+}
+
+/// Takes the lease on the profile of a session again. Without it, the session does not save.
+async fn reacquire_lease(life: &Life, session: &Session) -> Result<(), StoreError> {
+    let Ok(resources) = session.resources() else {
+        return Ok(());
+    };
+    let owner = LeaseOwner {
+        session_id: session.id(),
+        node: &life.name,
+        epoch: life.epoch,
+    };
+    if !resources.reacquire_lease(owner).await? {
+        let _span = session.span.enter();
+        tracing::warn!("profile lease lost, because another session saves to the profile");
     }
     Ok(())
 }
@@ -139,7 +181,7 @@ impl Registry {
     fn known_ids(&self) -> Vec<Uuid> {
         let mut known = self.services.reservations.ids();
         known.extend(self.remaining().iter().map(|session| session.id()));
-        known.extend(self.services.store.waiting_ends());
+        known.extend(self.services.store.waiting_end_ids());
         known
     }
 }

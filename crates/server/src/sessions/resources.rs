@@ -24,6 +24,8 @@ use crate::live_view::LiveView;
 use crate::profiles::ProfileLease;
 use crate::sandbox::programs::SessionCommands;
 use crate::sandbox::session::SessionSandbox;
+use crate::store::StoreError;
+use crate::store::cluster::LeaseOwner;
 
 /// The time limit for running executions to stop at the end of their session. Killing them takes
 /// milliseconds.
@@ -155,6 +157,14 @@ impl SessionResources {
         self.profile.as_ref().is_some_and(ProfileLease::saves)
     }
 
+    /// Takes the lease on the profile again. Returns false if the session cannot save any more.
+    pub async fn reacquire_lease(&self, owner: LeaseOwner<'_>) -> Result<bool, StoreError> {
+        match &self.profile {
+            Some(profile) => profile.reacquire(owner).await,
+            None => Ok(true),
+        }
+    }
+
     /// Returns true if the browser has died.
     pub fn browser_is_dead(&self) -> bool {
         self.browser.died().now_or_never().is_some()
@@ -189,7 +199,9 @@ impl SessionResources {
                 .await
                 .err();
         }
-        if let Some(warning) = &warning {
+        if let Some(warning) = &warning
+            && *warning != ProfileWarning::NotSavedYet
+        {
             tracing::warn!(
                 profile = self.profile.as_ref().map(ProfileLease::name),
                 warning = warning.sentence(),

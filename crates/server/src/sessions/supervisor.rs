@@ -49,7 +49,8 @@ pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResou
     if !resources.tasks.is_empty() {
         session.services.orphans.add(resources.tasks.clone());
     }
-    if saves_profile {
+    // The task that still saves a profile records its outcome.
+    if saves_profile && warning != Some(ProfileWarning::NotSavedYet) {
         session
             .services
             .metrics

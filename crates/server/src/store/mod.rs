@@ -32,6 +32,7 @@ use jiff::Timestamp;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use self::engine::{Pool, Statement};
 pub(crate) use self::error::StoreError;
@@ -241,6 +242,11 @@ impl Store {
             corrections.extend(gone.map(|id| rows::delete_profile(id)));
         }
         self.pool.execute_all(corrections).await
+    }
+
+    /// Returns the sessions whose ends wait to be recorded.
+    pub fn waiting_end_ids(&self) -> Vec<Uuid> {
+        self.outbox.ids()
     }
 
     /// Queues an execution to be recorded.

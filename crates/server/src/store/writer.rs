@@ -55,6 +55,11 @@ impl Outbox {
         true
     }
 
+    /// Returns the sessions whose ends wait.
+    pub fn ids(&self) -> Vec<Uuid> {
+        self.lock().keys().copied().collect()
+    }
+
     /// Returns the number of ends that wait.
     pub fn len(&self) -> usize {
         self.lock().len()

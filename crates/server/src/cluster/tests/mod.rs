@@ -1,4 +1,5 @@
 //! Tests of the decisions of a cluster, and of its statements under faults.
 
+mod chaos;
 mod placement;
 mod referee;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::file::{CHECKPOINT, DAMAGED};
+use crate::profiles::file::{CHECKPOINT, DAMAGED};
 
 /// The length of an id in hex.
 const ID_LENGTH: usize = 64;

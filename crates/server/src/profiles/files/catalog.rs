@@ -1,30 +1,26 @@
-//! The profiles of this server: the list, the leases and deletion.
+//! The profiles of a server on its own disk: the list, the leases and deletion.
 
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hearth_contract::ProfileItem;
 use tokio::task::spawn_blocking;
 
-use super::file::{CHECKPOINT, DAMAGED, remove, sync_parent};
-use super::id::ProfileId;
 use super::reconcile::scan;
 use crate::clock;
-use crate::store::{ProfileRecord, Store, StoreError};
+use crate::profiles::error::{OpenError, ProfileError};
+use crate::profiles::file::{CHECKPOINT, DAMAGED, remove, sync_parent};
+use crate::profiles::id::ProfileId;
+use crate::store::{ProfileRecord, Store};
 use crate::team::Team;
 
-/// Returns the directory of all profiles in the data directory.
-pub(crate) fn profiles_dir(data_dir: &Path) -> PathBuf {
-    data_dir.join("profiles")
-}
-
-/// The profiles of this server.
+/// The profiles of this server, in files.
 #[derive(Debug)]
-pub(crate) struct Profiles {
+pub(in crate::profiles) struct ProfileFiles {
     dir: PathBuf,
     pub(super) store: Store,
     /// Ids of profiles that a session saves to, or that are being deleted.
@@ -36,7 +32,7 @@ pub(crate) struct Profiles {
 /// The right to change a profile. Dropping it releases the profile.
 #[derive(Debug)]
 pub(super) struct SaveLease {
-    profiles: Arc<Profiles>,
+    profiles: Arc<ProfileFiles>,
     pub(super) id: String,
 }
 
@@ -50,10 +46,10 @@ impl Drop for SaveLease {
     }
 }
 
-impl Profiles {
+impl ProfileFiles {
     /// Opens or creates the directory, removes drafts that a crash left, and updates the list of
     /// profiles in the store.
-    pub async fn open(dir: PathBuf, store: Store) -> Result<Arc<Profiles>, OpenError> {
+    pub async fn open(dir: PathBuf, store: Store) -> Result<Arc<ProfileFiles>, OpenError> {
         let path = dir.clone();
         let found = spawn_blocking(move || {
             DirBuilder::new()
@@ -65,7 +61,7 @@ impl Profiles {
         });
         let found = found.await.map_err(io::Error::other)??;
         store.correct_profiles(&found).await?;
-        Ok(Arc::new(Profiles {
+        Ok(Arc::new(ProfileFiles {
             dir,
             store,
             leased: Mutex::default(),
@@ -160,27 +156,4 @@ impl Profiles {
         }
         Ok(())
     }
-}
-
-/// An error from listing or deleting profiles.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ProfileError {
-    /// A session saves to the profile of this name.
-    #[error("the profile {0} is in use")]
-    InUse(String),
-    #[error("cannot remove a profile: {0}")]
-    NotRemoved(io::Error),
-    #[error(transparent)]
-    Files(#[from] io::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// An error from opening the profiles.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
-    #[error(transparent)]
-    Dir(#[from] io::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }

@@ -1,4 +1,4 @@
-//! The lease of a session on a profile: checkout, checkpoints and commit.
+//! The lease of a session on a profile in a file: checkout, checkpoints and commit.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -9,32 +9,18 @@ use hearth_browser::CookieJar;
 use hearth_contract::ProfileWarning;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use super::catalog::{Profiles, SaveLease};
-use super::file::{CHECKPOINT, Draft, Head, open_if_exists, remove};
-use super::id::ProfileId;
+use super::catalog::{ProfileFiles, SaveLease};
+use crate::profiles::checkout::CheckedOut;
+use crate::profiles::file::{CHECKPOINT, Draft, Head, blocking, open_if_exists, remove};
+use crate::profiles::id::ProfileId;
 use crate::store::ProfileRecord;
 
-/// The state that a session starts with.
-#[derive(Debug, Default)]
-pub(crate) struct CheckedOut {
-    /// Cookies to set in the browser.
-    pub cookies: CookieJar,
-    /// True if the cookies replace those of the browser's directory.
-    pub replaces_all: bool,
-    /// True if files were unpacked.
-    pub has_files: bool,
-    /// Set if the saved profile is damaged or missing. If it is damaged, the caller must remove
-    /// unpacked files.
-    pub warning: Option<ProfileWarning>,
-}
-
-/// A lease of a session on a profile.
+/// A lease of a session on a profile in a file.
 #[derive(Debug)]
-pub(crate) struct ProfileLease {
-    profiles: Arc<Profiles>,
+pub(in crate::profiles) struct FileLease {
+    profiles: Arc<ProfileFiles>,
     profile: ProfileId,
     /// Locked while writing, because a checkpoint may be in progress when the session ends.
     state: Mutex<State>,
@@ -51,23 +37,23 @@ struct State {
     lease: Option<SaveLease>,
 }
 
-impl Profiles {
+impl ProfileFiles {
     /// Leases a profile, which may not exist yet, to a session. Returns `None` if the session saves
     /// and another session already saves to the profile.
-    pub fn lease(self: &Arc<Self>, profile: ProfileId, saves: bool) -> Option<ProfileLease> {
+    pub fn lease(self: &Arc<Self>, profile: ProfileId, saves: bool) -> Option<FileLease> {
         let lease = if saves {
             Some(self.lease_to_save(&profile.id)?)
         } else {
             None
         };
-        Some(ProfileLease::new(Arc::clone(self), profile, lease))
+        Some(FileLease::new(Arc::clone(self), profile, lease))
     }
 }
 
-impl ProfileLease {
-    fn new(profiles: Arc<Profiles>, profile: ProfileId, lease: Option<SaveLease>) -> ProfileLease {
+impl FileLease {
+    fn new(profiles: Arc<ProfileFiles>, profile: ProfileId, lease: Option<SaveLease>) -> FileLease {
         let saves = lease.is_some();
-        ProfileLease {
+        FileLease {
             profiles,
             profile,
             state: Mutex::new(State {
@@ -102,7 +88,7 @@ impl ProfileLease {
             let Some(mut file) = open_if_exists(&path)? else {
                 return Ok(None);
             };
-            let head = Head::read(&mut file).and_then(|head| owned_by(head, &profile));
+            let head = Head::read(&mut file).and_then(|head| head.owned_by(&profile));
             Ok(Some((file, head)))
         });
         let opened = opened.await?;
@@ -219,7 +205,7 @@ impl ProfileLease {
                 return Ok(None);
             };
             Head::read(&mut file)
-                .and_then(|head| owned_by(head, &profile))
+                .and_then(|head| head.owned_by(&profile))
                 .map(Some)
         });
         match read.await {
@@ -339,24 +325,8 @@ impl ProfileLease {
             name,
             version,
             saved_at_ms: now.as_millisecond(),
+            continues: None,
             cookies,
         }
     }
-}
-
-/// Returns the head if it belongs to `profile`.
-fn owned_by(head: Head, profile: &ProfileId) -> io::Result<Head> {
-    if head.team == *profile.team && head.name == profile.name {
-        Ok(head)
-    } else {
-        Err(ErrorKind::InvalidData.into())
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(io::Error::other(error)))
 }

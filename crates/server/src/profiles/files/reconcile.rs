@@ -6,8 +6,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::file::{CHECKPOINT, DAMAGED, DRAFT, Head, remove};
-use super::id::ProfileId;
+use crate::profiles::file::{CHECKPOINT, DAMAGED, DRAFT, Head, remove};
+use crate::profiles::id::ProfileId;
 use crate::store::ProfileRecord;
 use crate::team::Team;
 

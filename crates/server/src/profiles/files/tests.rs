@@ -10,14 +10,15 @@ use hearth_contract::ProfileWarning;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::file::CHECKPOINT;
 use super::*;
+use crate::profiles::file::CHECKPOINT;
+use crate::profiles::{CheckedOut, ProfileId, profiles_dir};
 use crate::store::{Store, StorePlace};
 use crate::team::Team;
 
 struct Fixture {
     dir: TempDir,
-    profiles: Arc<Profiles>,
+    profiles: Arc<ProfileFiles>,
 }
 
 impl Fixture {
@@ -27,14 +28,14 @@ impl Fixture {
         Fixture { dir, profiles }
     }
 
-    async fn open(dir: &Path) -> Arc<Profiles> {
+    async fn open(dir: &Path) -> Arc<ProfileFiles> {
         let (store, _writer) = Store::open(StorePlace::Dir(dir)).await.expect("opened");
-        Profiles::open(profiles_dir(dir), store)
+        ProfileFiles::open(profiles_dir(dir), store)
             .await
             .expect("opened")
     }
 
-    fn lease(&self, saves: bool) -> ProfileLease {
+    fn lease(&self, saves: bool) -> FileLease {
         self.profiles.lease(profile("p"), saves).expect("free")
     }
 
@@ -63,7 +64,7 @@ fn jar(names: &[&str]) -> CookieJar {
     serde_json::from_value(names.iter().map(cookie).collect()).expect("cookies")
 }
 
-async fn commit(lease: &ProfileLease, cookies: &[&str], content: &str) {
+async fn commit(lease: &FileLease, cookies: &[&str], content: &str) {
     let content = content.to_owned();
     let pack = async |mut file: File| file.write_all(content.as_bytes());
     lease
@@ -73,7 +74,7 @@ async fn commit(lease: &ProfileLease, cookies: &[&str], content: &str) {
 }
 
 /// Checks out the profile, as a session would.
-async fn checkout_of(lease: &ProfileLease) -> (String, CheckedOut) {
+async fn checkout_of(lease: &FileLease) -> (String, CheckedOut) {
     let mut content = String::new();
     let unpack = async |mut file: File| file.read_to_string(&mut content).map(drop);
     let checked_out = lease.checkout(unpack).await.expect("read");

@@ -28,7 +28,7 @@ macro_rules! run {
         let mut connection = $self.take().await?;
         let $connection = &mut connection;
         let result = timeout($self.bound, $statement).await;
-        let result = result.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut));
+        let result = result.map_err(|_| StoreError::NoReply)?;
         // After any other error, the state of the connection is unknown.
         if matches!(result, Ok(_) | Err(sqlx::Error::Database(_))) {
             $self.connection = Some(connection);
@@ -40,16 +40,17 @@ macro_rules! run {
 impl MemberConnection {
     /// Creates a connection to the database of `pool`, which the first call opens.
     pub fn new(pool: &PgPool) -> MemberConnection {
-        MemberConnection::with(PgConnectOptions::clone(&pool.connect_options()), BOUND)
-    }
-
-    /// Creates a connection with another time limit.
-    pub(super) fn with(options: PgConnectOptions, bound: Duration) -> MemberConnection {
         MemberConnection {
-            options,
-            bound,
+            options: PgConnectOptions::clone(&pool.connect_options()),
+            bound: BOUND,
             connection: None,
         }
+    }
+
+    /// Sets another time limit.
+    #[cfg(test)]
+    pub fn with_bound(self, bound: Duration) -> MemberConnection {
+        MemberConnection { bound, ..self }
     }
 
     async fn take(&mut self) -> Result<PgConnection, StoreError> {
@@ -57,7 +58,7 @@ impl MemberConnection {
             Some(connection) => Ok(connection),
             None => {
                 let connected = timeout(self.bound, self.options.connect()).await;
-                Ok(connected.map_err(|_| sqlx::Error::PoolTimedOut)??)
+                Ok(connected.map_err(|_| StoreError::NoReply)??)
             }
         }
     }

@@ -5,14 +5,22 @@
 
 mod chores;
 mod connection;
+mod connections;
 mod nodes;
 mod profile_leases;
+mod profiles;
 mod sessions;
 
 pub(crate) use self::chores::claim;
 pub(crate) use self::connection::MemberConnection;
 pub(crate) use self::nodes::{Life, LostSession, NodeLoad, NodeRecord, NodeState, Registration};
-pub(crate) use self::profile_leases::{
-    FencedLease, LeaseOwner, ProfileLeases, SavedProfile, SavedVersion, acquire, reacquire, release,
-};
+pub(crate) use self::profile_leases::{FencedLease, LeaseOwner, acquire, reacquire, release};
+pub(crate) use self::profiles::{ProfileLeases, SavedProfile, SavedVersion};
 pub(crate) use self::sessions::{ClusterSession, ClusterSessions, Reservation, Reserved};
+
+#[cfg(test)]
+mod test_database;
+#[cfg(test)]
+mod unfenced;
+#[cfg(test)]
+pub(crate) use self::test_database::open_test_database;

@@ -8,6 +8,7 @@ use sqlx::{Acquire, PgConnection, PgPool, Row};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::connections::on_connection;
 use super::nodes::{self, Life, NodeState};
 use super::profile_leases::{self, FencedLease, LeaseOwner};
 use crate::store::error::StoreError;
@@ -16,19 +17,6 @@ use crate::team::Team;
 
 /// The time limit for one transaction.
 const BOUND: Duration = Duration::from_secs(6);
-
-/// Runs work on a connection. One that does not reply in time is closed, because waiting for its
-/// reply would keep it from other statements.
-macro_rules! on_connection {
-    ($pool:expr, $connection:ident => $work:expr) => {{
-        let mut $connection = $pool.acquire().await?;
-        let result = timeout(BOUND, $work).await;
-        if result.is_err() {
-            drop($connection.detach());
-        }
-        result.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into()))
-    }};
-}
 
 /// A session that is about to be created.
 #[derive(Clone, Debug)]
