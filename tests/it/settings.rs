@@ -194,7 +194,11 @@ const BAD_VALUES: [(&str, &[&str]); 50] = [
     ),
     (
         "HEARTH_DATABASE_URL",
-        &["hearth", "mysql://localhost/hearth", "postgresql://localhost"],
+        &[
+            "hearth",
+            "mysql://localhost/hearth",
+            "postgresql://localhost",
+        ],
     ),
     ("HEARTH_DATABASE_URL_FILE", &["/nowhere/url", "/dev/null"]),
     // These require a database.

@@ -13,7 +13,7 @@ use crate::self_ports::is_local_address;
 pub struct ClusterTargets {
     /// Addresses and ports.
     pub addresses: BTreeSet<SocketAddr>,
-    /// Lower-case host names and ports. They are for targets that an upstream proxy resolves.
+    /// Host names and ports. They are for targets that an upstream proxy resolves.
     pub names: BTreeSet<(String, u16)>,
 }
 
@@ -33,7 +33,8 @@ impl CurrentTargets {
         };
         let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut names = targets.names.iter();
-        names.any(|(other, port)| *port == target.port && other == name.trim_end_matches('.'))
+        let name = name.trim_end_matches('.');
+        names.any(|(other, port)| *port == target.port && other.eq_ignore_ascii_case(name))
     }
 
     /// Returns true if a socket address is one of the cluster. A port on one address of this machine

@@ -161,7 +161,7 @@ impl Connection {
 }
 
 /// One of the compared connections.
-struct Contender {
+pub struct Contender {
     connection: Connection,
     page: String,
     evaluate: &'static str,
@@ -169,7 +169,8 @@ struct Contender {
 }
 
 impl Contender {
-    async fn new(
+    /// Attaches to the first page. The keys are those of the rows of both commands.
+    pub async fn new(
         mut connection: Connection,
         evaluate: &'static str,
         version: &'static str,
@@ -183,7 +184,8 @@ impl Contender {
         }
     }
 
-    async fn run(&mut self, samples: &mut Samples) {
+    /// Times both commands.
+    pub async fn run(&mut self, samples: &mut Samples) {
         let start = Instant::now();
         let params = json!({"expression": "1"});
         let value = self

@@ -31,6 +31,8 @@ pub enum Group {
     Live,
     /// Scrapes and interactions with their pages.
     Scrape,
+    /// Requests through a node that does not own the session.
+    Cluster,
 }
 
 impl Group {
@@ -49,6 +51,7 @@ impl Group {
         Group::Lasting,
         Group::Live,
         Group::Scrape,
+        Group::Cluster,
     ];
 
     /// Returns the group's name as an option value.
@@ -67,6 +70,7 @@ impl Group {
             Group::Lasting => "lasting",
             Group::Live => "live",
             Group::Scrape => "scrape",
+            Group::Cluster => "cluster",
         }
     }
 
@@ -86,6 +90,7 @@ impl Group {
             Group::Lasting => "Persistence",
             Group::Live => "Live view",
             Group::Scrape => "Scrapes",
+            Group::Cluster => "Cluster",
         }
     }
 
@@ -169,6 +174,11 @@ impl Group {
                  timed in the node kernel until the page is loaded. Interactions by replay have \
                  separate rounds on a second server, which keeps no session of a scrape."
             }
+            Group::Cluster => {
+                "Two servers and a PostgreSQL database on the same machine, with pinned TLS between the \
+                 servers. One session; a round sends every request to its owner and through the other \
+                 server, in turns, over persistent connections."
+            }
         }
     }
 
@@ -179,7 +189,7 @@ impl Group {
             Group::First | Group::Starts | Group::Live | Group::Lasting | Group::Scrape => 1,
             Group::Egress => 3,
             Group::Warm => 20,
-            Group::Cdp => 50,
+            Group::Cdp | Group::Cluster => 50,
         }
     }
 
@@ -188,7 +198,7 @@ impl Group {
         match self {
             Group::Egress => 2,
             Group::Warm => 15,
-            Group::Cdp => 50,
+            Group::Cdp | Group::Cluster => 50,
             _ => 1,
         }
     }

@@ -239,14 +239,15 @@ async fn warm_ready(server: &TestServer) -> Option<usize> {
     Some(ready.parse().expect("the metric is a number"))
 }
 
-fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
+/// Adds a JSON body.
+pub fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
     request
         .header("content-type", "application/json")
         .body(body.to_string())
 }
 
 /// Sends a request and times it up to the last byte of the response.
-async fn timed(request: RequestBuilder) -> (Value, Duration) {
+pub async fn timed(request: RequestBuilder) -> (Value, Duration) {
     let start = Instant::now();
     let answer = request.send().await.expect("the server answers");
     let is_success = answer.status().is_success();

@@ -12,6 +12,7 @@ mod baseline;
 mod cdp;
 mod chromium;
 mod churn;
+mod cluster;
 mod compare;
 mod egress;
 mod first;
@@ -246,6 +247,7 @@ async fn measure(server: &TestServer, options: &Options) -> Samples {
             Group::Lasting => lasting::measure(&harness, extent, &mut samples).await,
             Group::Live => live::measure(&harness, extent, &mut samples).await,
             Group::Scrape => scrape::measure(&harness, extent, &mut samples).await,
+            Group::Cluster => cluster::measure(extent, &mut samples).await,
         }
         eprintln!("bench: {} took {:.1?}", group.name(), began.elapsed());
     }

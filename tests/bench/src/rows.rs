@@ -144,6 +144,7 @@ const EGRESS: Group = Group::Egress;
 const LASTING: Group = Group::Lasting;
 const LIVE: Group = Group::Live;
 const SCRAPE: Group = Group::Scrape;
+const CLUSTER: Group = Group::Cluster;
 
 /// All rows by group, in the order of the report.
 pub const ROWS: &[Row] = &[
@@ -446,6 +447,22 @@ pub const ROWS: &[Row] = &[
         "interact-replayed",
         "first interaction, by replay (`HEARTH_SCRAPE_KEEP_SECONDS=0`)",
     ),
+    row(CLUSTER, "execute-hop", "node `1`, through another node").above("execute-owner", 0.5),
+    row(CLUSTER, "execute-owner", "same request, to the owner").baseline(),
+    row(
+        CLUSTER,
+        "evaluate-hop",
+        "`Runtime.evaluate` of `1`, through another node",
+    )
+    .above("evaluate-owner", 0.3),
+    row(CLUSTER, "evaluate-owner", "same command, to the owner").baseline(),
+    row(
+        CLUSTER,
+        "version-hop",
+        "`Browser.getVersion`, through another node",
+    )
+    .above("version-owner", 0.3),
+    row(CLUSTER, "version-owner", "same command, to the owner").baseline(),
 ];
 
 #[cfg(test)]

@@ -38,8 +38,9 @@ async fn assert_lost(cluster: &TestCluster, session: &Session, nodes: &[usize]) 
             let reply = api.execute(session.id(), &json!({"code": "1"})).await;
             match reply.status {
                 410 => Ok(()),
-                // Until the verdict.
+                // Until the verdict. A stopped process may have received the request.
                 503 => Err(reply.text),
+                200 if reply.body["error"] == GONE => Err(reply.text),
                 status => panic!("{status}: {}", reply.text),
             }
         })

@@ -3,6 +3,8 @@
 mod carries;
 mod load_balancer;
 mod lost;
+mod nodes;
+mod peers;
 mod placed;
 mod upgrade;
 

@@ -36,6 +36,7 @@ pub(crate) async fn start(builder: ServerBuilder) -> TestServer {
     let database = database(postgres, &builder);
     let public_port = free_port();
     let (builder, key) = key_of(builder);
+    let reader = metrics_key(&builder).map(str::to_owned);
     let environment = builder.environment.clone();
     let owner = with_public_url(builder, &database, "owner", public_port);
     let mut entry = TestServer::builder();
@@ -51,10 +52,20 @@ pub(crate) async fn start(builder: ServerBuilder) -> TestServer {
         Some(key) => entry.with_key(key),
         None => entry.clone(),
     };
-    if key.is_some() {
-        wait_for_nodes(&api, 2).await;
+    // Keys in files are those of tests about keys.
+    if let Some(reader) = reader {
+        wait_for_nodes(&entry.with_key(&reader), 2).await;
     }
     owner.behind(entry, api)
+}
+
+/// Returns a key with which metrics can be read.
+fn metrics_key(builder: &ServerBuilder) -> Option<&str> {
+    let operator = builder.value("HEARTH_OPERATOR_KEY");
+    operator.or_else(|| {
+        let first = builder.value("HEARTH_API_KEYS")?.split(',').next()?;
+        Some(first.rsplit(':').next().unwrap_or(first))
+    })
 }
 
 /// Makes a server a node, and keeps the public origin that its test has set.

@@ -1,5 +1,6 @@
 //! Servers that share a database.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ use crate::server_builder::{CLUSTER_KEY, ServerBuilder};
 
 /// The time until all nodes know each other.
 const JOIN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The first user id of sessions, and their number for each node.
+const FIRST_UID: usize = 60706;
+const UIDS: usize = 40;
 
 /// Several servers that share a database. They have numbers from 0 on.
 #[derive(Debug)]
@@ -56,8 +61,20 @@ impl TestCluster {
             cluster.nodes.push(None);
             cluster.start_node(number).await;
         }
-        cluster.wait_for_nodes(count).await;
+        if cluster.shares_secret() {
+            cluster.wait_for_nodes(count).await;
+        }
         cluster
+    }
+
+    /// Returns false if nodes have different secrets, and so never know each other.
+    fn shares_secret(&self) -> bool {
+        let numbers = 0..self.nodes.len();
+        let secrets = numbers.map(|number| {
+            let node = self.builders.build(number);
+            node.value("HEARTH_CLUSTER_SECRET").map(str::to_owned)
+        });
+        secrets.collect::<BTreeSet<_>>().len() <= 1
     }
 
     /// Returns a running node.
@@ -73,6 +90,11 @@ impl TestCluster {
     /// Returns the database server.
     pub fn postgres(&mut self) -> &mut TestPostgres {
         &mut self.postgres
+    }
+
+    /// Returns the URL of the database of the nodes.
+    pub fn database(&self) -> &str {
+        &self.builders.database
     }
 
     /// Runs SQL in the database of the nodes. Returns the rows, with `|` between columns.
@@ -126,7 +148,12 @@ impl Builders {
         } else {
             node
         };
-        (self.configure)(number, node.setting("HEARTH_MAX_SESSIONS", "2"))
+        // Two servers on one machine must not use the same user ids.
+        let first = FIRST_UID + number * UIDS;
+        let node = node
+            .setting("HEARTH_UIDS", &format!("{first}-{}", first + UIDS - 1))
+            .setting("HEARTH_MAX_SESSIONS", "2");
+        (self.configure)(number, node)
     }
 }
 

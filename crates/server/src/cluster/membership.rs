@@ -1,6 +1,6 @@
 //! The membership of this node: registration, beats, and looks at the other nodes.
 //!
-//! It has a thread, a runtime and two connections of its own, so that no session delays a beat. It
+//! It has its own thread, runtime and two connections, so that no session delays a beat. It
 //! beats only while the rest of the server reports its load.
 
 use std::net::SocketAddr;
@@ -64,12 +64,10 @@ enum LifeEnd {
     Fenced(FencedBy),
     /// The store was restored or emptied. Nobody has taken the lease.
     Forgotten,
-    /// The server stops.
-    Stopped,
 }
 
 impl Cluster {
-    /// Starts the membership of this node on a thread of its own, which `tracker` counts. The node
+    /// Starts the membership of this node on its own thread, which `tracker` counts. The node
     /// is a member when [`registered`](Cluster::registered) returns.
     pub fn join(
         spec: JoinSpec,
@@ -140,7 +138,6 @@ impl Member {
         loop {
             let registered = self.register().await;
             match self.keep_lease(&registered.life).await {
-                LifeEnd::Stopped => return,
                 LifeEnd::Forgotten => {
                     tracing::warn!("node forgotten by the database, registered again");
                 }

@@ -44,7 +44,7 @@ pub(crate) struct View {
 
 impl Node {
     /// Reads the row of a node. Returns none if it is invalid, or if the node does not know the
-    /// secret of the cluster: whoever can only write into the store must not become a peer.
+    /// secret of the cluster: anyone who can only write into the store must not become a peer.
     pub(super) fn read(record: &NodeRecord, secrets: &ClusterSecrets) -> Option<Node> {
         let (address, fingerprint) = (
             record.address.parse().ok()?,

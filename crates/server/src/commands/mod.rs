@@ -4,6 +4,7 @@ mod backup;
 mod doctor;
 mod exit;
 mod generate;
+mod nodes;
 mod reload;
 mod serve;
 mod settings;
@@ -38,6 +39,10 @@ enum Command {
     Backup(backup::BackupOptions),
     /// Restore a backup into the data directory, while no server runs
     Restore(backup::RestoreOptions),
+    /// List the nodes of a cluster
+    Nodes(nodes::NodesOptions),
+    /// Tell a node of a cluster to create no more sessions, and to stop when its last one has ended
+    Drain(nodes::DrainOptions),
     /// Print every setting as a Markdown table
     Settings,
     /// Print a completion script for a shell
@@ -83,6 +88,8 @@ impl Cli {
             Command::Doctor(options) => doctor::run(*options, self.errors),
             Command::Backup(options) => backup::backup(options),
             Command::Restore(options) => backup::restore(options),
+            Command::Nodes(options) => nodes::list(&options),
+            Command::Drain(options) => nodes::drain(&options),
             Command::Settings => settings::run(),
             Command::Completions { shell } => generate::print_completions(Cli::command(), shell),
             Command::Man { command } => {

@@ -16,10 +16,12 @@ use super::number::{number, seconds};
 use super::text::parse_trimmed;
 
 mod database;
+mod options;
 mod profile_store;
 mod secrets;
 
 pub(crate) use self::database::DatabaseUrl;
+pub(crate) use self::options::DatabaseOptions;
 pub(crate) use self::profile_store::{ProfileStoreSpec, S3Keys, S3Spec};
 pub(crate) use self::secrets::ClusterSecrets;
 

@@ -97,9 +97,10 @@ pub(crate) struct Config {
           value_parser = parse_viewport)]
     pub viewport: Viewport,
 
-    /// Number of concurrent sessions [default: from memory, one per 512 MiB above the first GiB]
+    /// Number of concurrent sessions. 0 makes a node of a cluster only forward requests [default:
+    /// from memory, one per 512 MiB above the first GiB]
     #[arg(long, env = "HEARTH_MAX_SESSIONS", value_name = "NUMBER",
-          value_parser = size(1..=10_000))]
+          value_parser = size(0..=10_000))]
     pub max_sessions: Option<usize>,
 
     /// Number of concurrent sessions of one team, which are all keys with one name [default: no
@@ -221,6 +222,11 @@ impl Config {
         let spec = self
             .cluster_settings
             .read(&|path| File::open(path), needs)?;
+        if spec.is_none() && self.max_sessions == Some(0) {
+            let reason = "only a node of a cluster can have no sessions";
+            return Err(ConfigError::new("HEARTH_MAX_SESSIONS", reason)
+                .fixed_by("set HEARTH_MAX_SESSIONS to a number from 1 to 10000"));
+        }
         Ok(spec.map(Arc::new))
     }
 

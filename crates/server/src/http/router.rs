@@ -24,7 +24,10 @@ use crate::http::state::AppState;
 
 /// Returns the router of the public listener.
 pub(crate) fn public(state: AppState) -> Router {
-    let mut router = server_routes().merge(scrape_routes()).merge(team_routes());
+    let mut router = server_routes()
+        .merge(scrape_routes())
+        .merge(interact_routes())
+        .merge(team_routes());
     for prefix in PREFIXES {
         router = router.merge(team_api_routes(prefix));
     }
@@ -50,41 +53,9 @@ pub(crate) fn public(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// Returns the router for other nodes, which has the routes of sessions and those that create one.
-/// It forwards nothing, so no request travels in a circle.
-pub(crate) fn nodes(state: AppState, access: NodeAccess, cluster: Arc<Cluster>) -> Router {
-    let create = || post(create_session::create_session);
-    let mut router = session_routes().route("/v2/scrape", post(scrape::scrape));
-    for prefix in PREFIXES {
-        router = router
-            .route(prefix, create())
-            .route(&format!("{prefix}/"), create());
-    }
-    router
-        .route("/v2/scrape/", post(scrape::scrape))
-        .route(
-            verdict::PATH,
-            get(verdict::answer).with_state(Arc::clone(&cluster)),
-        )
-        .fallback(async || ApiError::UnknownPath)
-        .method_not_allowed_fallback(async || ApiError::WrongMethod)
-        .layer(CatchPanicLayer::custom(|_| {
-            ApiError::Internal("a handler panicked".to_owned()).into_response()
-        }))
-        .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(from_fn_with_state(state.clone(), request_log::log_request))
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(map_request(request_log::remove_invalid_id))
-        .layer(from_fn_with_state((access, cluster), forward::admit_node))
-        .with_state(state)
-}
-
-/// The routes of one session or scrape, which its owner answers.
+/// The routes of one session, which its owner answers.
 fn session_routes() -> Router<AppState> {
-    let interact = || post(scrape_interact::interact).delete(scrape_interact::stop);
     let mut router = session_link_routes()
-        .route("/v2/scrape/{jobId}/interact", interact())
-        .route("/v2/scrape/{jobId}/interact/", interact())
         .route("/operator/sessions/{id}", delete(operator::session::end))
         .route(
             "/operator/sessions/{id}/picture",
@@ -162,6 +133,14 @@ fn session_api_routes(prefix: &str) -> Router<AppState> {
         .route(&format!("{prefix}/{{id}}/execute/"), execute())
 }
 
+/// Interactions with a scrape. Their handlers choose the node that answers.
+fn interact_routes() -> Router<AppState> {
+    let interact = || post(scrape_interact::interact).delete(scrape_interact::stop);
+    Router::new()
+        .route("/v2/scrape/{jobId}/interact", interact())
+        .route("/v2/scrape/{jobId}/interact/", interact())
+}
+
 /// The creation of scrapes, which has one prefix. Another Firecrawl server can answer it.
 fn scrape_routes() -> Router<AppState> {
     Router::new()
@@ -188,4 +167,35 @@ fn program_routes(base: &str) -> Router<AppState> {
             &format!("{base}/ignore-certificate-errors"),
             post(cdp::connect::ignore_certificate_errors),
         )
+}
+
+/// Returns the router for other nodes, which has the routes of sessions and those that create one.
+/// It forwards nothing, so no request travels in a circle.
+pub(crate) fn nodes(state: AppState, access: NodeAccess, cluster: Arc<Cluster>) -> Router {
+    let create = || post(create_session::create_session);
+    let mut router = session_routes()
+        .merge(interact_routes())
+        .route("/v2/scrape", post(scrape::scrape));
+    for prefix in PREFIXES {
+        router = router
+            .route(prefix, create())
+            .route(&format!("{prefix}/"), create());
+    }
+    router
+        .route("/v2/scrape/", post(scrape::scrape))
+        .route(
+            verdict::PATH,
+            get(verdict::answer).with_state(Arc::clone(&cluster)),
+        )
+        .fallback(async || ApiError::UnknownPath)
+        .method_not_allowed_fallback(async || ApiError::WrongMethod)
+        .layer(CatchPanicLayer::custom(|_| {
+            ApiError::Internal("a handler panicked".to_owned()).into_response()
+        }))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(from_fn_with_state(state.clone(), request_log::log_request))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(map_request(request_log::remove_invalid_id))
+        .layer(from_fn_with_state((access, cluster), forward::admit_node))
+        .with_state(state)
 }

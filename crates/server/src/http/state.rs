@@ -17,7 +17,7 @@ use crate::fair_queue::FairQueue;
 use crate::firecrawl::Firecrawl;
 use crate::http::connections::Connections;
 use crate::http::error::ApiError;
-use crate::http::forward::Forwarding;
+use crate::http::forward::forwarding::Forwarding;
 use crate::http::middleware::log_limit::LogLimits;
 use crate::http::ws::cdp::LargeCalls;
 use crate::metrics::{Descriptors, Gauges, Rejection};
@@ -245,6 +245,7 @@ impl AppState {
                 .map(|firecrawl| firecrawl.counts())
                 .unwrap_or_default(),
             cluster: self.cluster().map(|cluster| cluster.counts()),
+            ready: self.not_ready().is_empty(),
             ..self.registry().read_gauges()
         }
     }

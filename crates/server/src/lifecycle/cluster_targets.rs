@@ -22,6 +22,9 @@ const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 /// The time limit for resolving one name.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The maximum number of addresses that are kept although their names may no longer have them.
+const MAX_KEPT: usize = 256;
+
 /// The servers with names that a cluster uses, and their addresses.
 pub(super) struct Guard {
     registry: Arc<Registry>,
@@ -85,7 +88,7 @@ impl Guard {
                 Ok(Err(_)) | Err(_) => is_complete = false,
             }
         }
-        if is_complete {
+        if is_complete || self.resolved.len() > MAX_KEPT {
             self.resolved = resolved;
         } else {
             self.resolved.append(&mut resolved);

@@ -25,7 +25,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub(crate) use self::cluster::{ClusterMetrics, FencedBy};
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
-pub(crate) use self::forwarding::{CountedSocket, ForwardOutcome, ForwardingMetrics};
+pub(crate) use self::forwarding::{ForwardOutcome, ForwardingMetrics};
 pub(crate) use self::gauges::{ClusterCounts, ConnectionCounts, FirecrawlCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};

@@ -106,6 +106,12 @@ impl Scrapes {
         self.registry.find(id).ok_or(InteractError::NoSession)
     }
 
+    /// Returns the id of the session that a scrape has, active or ended.
+    pub async fn bound(&self, job_id: Uuid) -> Result<Option<Uuid>, InteractError> {
+        let known = self.contexts.find(job_id).await.map_err(unreadable)?;
+        Ok(known.and_then(|known| known.session))
+    }
+
     /// Checks that the scrape can have a session. Returns the one that it has.
     fn check(
         &self,

@@ -86,7 +86,7 @@ impl Scrapes {
         let texts = self.registry.buffers().reserve(request.text_bytes());
         let _texts = texts.map_err(overloaded)?;
         let _busy = self.registry.begin_page();
-        let job = Uuid::now_v7();
+        let job = self.registry.new_scrape_id();
         let creating = self
             .registry
             .create_unlisted(Team::clone(&team), session_request(request));

@@ -185,6 +185,7 @@ impl Registry {
     fn has_room_for_warm_session(&self) -> bool {
         let (ready, _) = self.warm_pool.counts();
         ready < self.warm_pool.size()
+            && self.max_sessions() > 0
             && !self.warm_pool.stop.is_cancelled()
             && !self.lacks_memory(SESSION_MB)
             && self.full_disk().is_none()

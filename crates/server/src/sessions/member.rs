@@ -138,7 +138,7 @@ impl Registry {
     /// Waits until this node has no sessions, at most until `until`. Call it when the node is
     /// draining. Cancel safe.
     pub async fn drained(&self, until: Option<Instant>) {
-        self.discard_warm_sessions().await;
+        self.stop_warm_pool().await;
         let emptying = async {
             while self.team_quota.total() > 0 || self.is_cleaning_up() {
                 let cleaned = self.services.cleaned.notified();

@@ -77,18 +77,16 @@ async fn withdraw(registry: &Registry, cluster: &Cluster) -> Result<(), StoreErr
 /// Records the sessions of this node that the store has forgotten, and ends those of the store that
 /// this node does not have.
 async fn compare(registry: &Registry, cluster: &Cluster, life: &Life) -> Result<(), StoreError> {
-    let recorded: HashSet<Uuid> = cluster
-        .sessions()
-        .open_of(life)
-        .await?
-        .into_iter()
-        .collect();
-    let active = registry.active().into_iter();
-    // A session that was activated since the reading is not among the recorded ones, but adopting
-    // it changes nothing.
-    let missing = active.filter(|session| session.is_listed() && !recorded.contains(&session.id()));
+    // Read first, because each of them was recorded before it was active.
+    let mut active = registry.active();
+    active.retain(|session| session.is_listed());
+    let recorded = cluster.sessions().open_of(life).await?;
+    let recorded: HashSet<Uuid> = recorded.into_iter().collect();
+    let is_missing =
+        |session: &&Arc<Session>| session.ending().is_none() && !recorded.contains(&session.id());
+    let missing = active.iter().filter(is_missing);
     for session in missing {
-        adopt(registry, cluster, life, &session).await?;
+        adopt(registry, cluster, life, session).await?;
     }
     let mut known = registry.known_ids();
     let unknown = cluster

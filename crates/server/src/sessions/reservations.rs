@@ -152,6 +152,12 @@ impl Registry {
         Ok(NewId { id, owner })
     }
 
+    /// Returns the id of a new scrape. In a cluster it names this node, which may keep the page.
+    pub fn new_scrape_id(&self) -> Uuid {
+        let new = self.new_id().ok();
+        new.map_or_else(Uuid::now_v7, |new| new.id)
+    }
+
     /// Gives a new session its place in the store of a cluster, and the lease on the profile to
     /// which it saves. Returns none without a cluster.
     pub(super) async fn reserve(

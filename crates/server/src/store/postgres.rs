@@ -71,7 +71,7 @@ async fn connect(
     connected.map_err(|error| describe(url, error))
 }
 
-fn options(url: &DatabaseUrl) -> Result<PgConnectOptions, StoreError> {
+pub(super) fn options(url: &DatabaseUrl) -> Result<PgConnectOptions, StoreError> {
     let options = PgConnectOptions::from_str(url.as_str());
     let options = options.map_err(|error| describe(url, error))?;
     Ok(options

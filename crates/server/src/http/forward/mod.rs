@@ -5,8 +5,8 @@
 //! tokens as for its own clients, and nothing has to be trusted of the node in between. A request
 //! is forwarded once or not at all, because the router for nodes has no forwarding.
 //!
-//! - `owner` is the layer around the routes with an id, and `create` chooses the node for a new
-//!   session.
+//! - `owner` is the layer around the routes of a session. `create` chooses the node for a new
+//!   session, and `scrape` the one for an interaction with a scrape.
 //! - `forwarding` sends a request to a node, and `lost` notices that the node is gone. `body` and
 //!   `tunnel` carry what follows the response. `answer` is the response for a node that is gone.
 //! - `access` is the other end: it accepts connections and requests of nodes only. `known` says
@@ -16,10 +16,11 @@ mod access;
 mod answer;
 mod body;
 mod create;
-mod forwarding;
+pub(crate) mod forwarding;
 mod known;
 mod lost;
 mod owner;
+mod scrape;
 mod tunnel;
 pub(crate) mod verdict;
 
@@ -28,4 +29,5 @@ pub(crate) use self::create::place;
 pub(crate) use self::forwarding::{Forwarding, close_idle_connections};
 pub(crate) use self::known::ViewPeers;
 pub(crate) use self::owner::to_owner;
+pub(crate) use self::scrape::forward_interaction;
 pub(crate) use self::verdict::ask_peers;

@@ -16,8 +16,8 @@ use crate::http::state::AppState;
 /// The field of a request's span that names the node to which it was forwarded.
 pub(crate) const NODE: &str = "node";
 
-/// Forwards a request if another node owns its session or scrape. Requests about unknown ones stay
-/// here, because only the store knows what became of them.
+/// Forwards a request if another node owns its session. Requests about unknown ones stay here,
+/// because only the store knows what became of them.
 pub(crate) async fn to_owner(
     State(state): State<AppState>,
     request: Request,
@@ -42,9 +42,7 @@ pub(crate) async fn to_owner(
 /// Returns the id in the path of a request.
 async fn id_in(parts: &mut Parts, state: &AppState) -> Option<Uuid> {
     let names = RawPathParams::from_request_parts(parts, state).await.ok()?;
-    let id = names
-        .iter()
-        .find_map(|(name, value)| ["id", "jobId"].contains(&name).then_some(value))?;
+    let id = names.iter().find(|(name, _)| *name == "id")?.1;
     Uuid::parse_str(id).ok()
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, Request, State};
+use axum::extract::{Query, State};
+use axum::http::Request;
 use futures_util::future::join_all;
 use hearth_peer::Client;
 use http_body_util::{BodyExt, Limited};

@@ -24,7 +24,7 @@ pub(crate) async fn create_session(
     } = request;
     let create_here = async || {
         let created = create_here(&state, team, create, &links).await?;
-        Ok(created.into_response())
+        Ok::<_, ApiError>(created.into_response())
     };
     place(&state, &parts, bytes, create_here).await
 }

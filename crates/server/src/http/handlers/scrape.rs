@@ -43,7 +43,8 @@ pub(crate) async fn scrape(
     drop(body);
     let scrape_here = async || {
         let scraped = state.scrapes().scrape(team, scrape).await?;
-        Ok(stream_response(scraped, peer, state.registry().tracker()))
+        let response = stream_response(scraped, peer, state.registry().tracker());
+        Ok::<_, ApiError>(response)
     };
     place(&state, &parts, bytes, scrape_here).await
 }

@@ -3,15 +3,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::response::Response;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use hearth_contract::{DeleteResponse, InteractSession, ScrapeInteractRequest};
+use hearth_contract::{InteractSession, ScrapeInteractRequest};
 
 use super::delete_session::end_session;
 use crate::http::error::ApiError;
 use crate::http::execution::ExecutionStream;
-use crate::http::extract::{ApiRequest, AuthenticatedTeam, JobId};
+use crate::http::extract::{AuthenticatedTeam, JobId, KeptRequest};
+use crate::http::forward::forward_interaction;
 use crate::http::links::Links;
 use crate::http::peer::Peer;
 use crate::http::state::AppState;
@@ -23,11 +25,23 @@ pub(crate) async fn interact(
     job_id: JobId,
     links: Links,
     Extension(peer): Extension<Arc<Peer>>,
-    request: ApiRequest,
+    request: KeptRequest,
 ) -> Result<Response, ApiError> {
+    let KeptRequest {
+        team,
+        body,
+        parts,
+        bytes,
+    } = request;
     let job_id = job_id.parse()?;
-    let interact = ScrapeInteractRequest::parse(&request.body).map_err(ApiError::Validation)?;
-    let interacting = state.scrapes().interact(&request.team, job_id, interact);
+    let interact = ScrapeInteractRequest::parse(&body).map_err(ApiError::Validation)?;
+    drop(body);
+    let existing = interact.existing_session_id.as_deref();
+    let forwarded = forward_interaction(&state, &parts, bytes, job_id, existing).await?;
+    if let Some(response) = forwarded {
+        return Ok(response);
+    }
+    let interacting = state.scrapes().interact(&team, job_id, interact);
     let Interaction { session, executed } = interacting.await?;
     let Executed { response, reserved } = executed;
     let stream = ExecutionStream {
@@ -54,8 +68,14 @@ pub(crate) async fn stop(
     State(state): State<AppState>,
     AuthenticatedTeam(team): AuthenticatedTeam,
     job_id: JobId,
-) -> Result<Json<DeleteResponse>, ApiError> {
+    request: Request,
+) -> Result<Response, ApiError> {
     let job_id = job_id.parse()?;
+    let (parts, _) = request.into_parts();
+    let forwarded = forward_interaction(&state, &parts, Bytes::new(), job_id, None).await?;
+    if let Some(response) = forwarded {
+        return Ok(response);
+    }
     let session = state.scrapes().session_to_stop(&team, job_id).await?;
-    Ok(Json(end_session(session).await))
+    Ok(Json(end_session(session).await).into_response())
 }

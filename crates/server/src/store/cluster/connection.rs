@@ -8,7 +8,9 @@ use sqlx::{ConnectOptions, PgConnection, PgPool};
 use tokio::time::timeout;
 
 use super::nodes::{self, Life, LostSession, NodeLoad, NodeRecord, NodeState, Registration};
+use crate::config::DatabaseUrl;
 use crate::store::error::StoreError;
+use crate::store::postgres;
 
 /// The time limit for a new connection, and for one statement.
 const BOUND: Duration = Duration::from_secs(2);
@@ -45,6 +47,15 @@ impl MemberConnection {
             bound: BOUND,
             connection: None,
         }
+    }
+
+    /// Creates a connection to a database, which the first call opens.
+    pub fn to(url: &DatabaseUrl) -> Result<MemberConnection, StoreError> {
+        Ok(MemberConnection {
+            options: postgres::options(url)?,
+            bound: BOUND,
+            connection: None,
+        })
     }
 
     /// Sets another time limit.

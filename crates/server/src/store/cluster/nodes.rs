@@ -147,7 +147,7 @@ const SWEEP_SESSIONS: &str = "
          WHERE n.name = sessions.node AND n.epoch = sessions.epoch AND n.state IN ('up', 'draining'))
     RETURNING id, node, epoch";
 
-/// Deletes nodes that ended a day ago. Every pod has a name of its own.
+/// Deletes nodes that ended a day ago. Every pod has another name.
 const FORGET_ENDED: &str = "
     DELETE FROM nodes
     WHERE state IN ('left', 'dead')

@@ -6,7 +6,7 @@ use crate::store::error::StoreError;
 const COMMIT: &str = "UPDATE profile_leases SET version = $2 WHERE profile_id = $1 RETURNING 1";
 
 impl ProfileLeases {
-    /// Makes `saved` the last version of the profile, whoever has the lease.
+    /// Makes `saved` the last version of the profile, whatever its lease.
     pub async fn commit_unfenced(&self, saved: &SavedVersion) -> Result<bool, StoreError> {
         let committed = sqlx::query(COMMIT)
             .bind(&saved.record.id)

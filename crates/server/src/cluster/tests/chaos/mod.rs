@@ -2,10 +2,10 @@
 //!
 //! Simulated nodes create, save and end sessions in a real database. Meanwhile they are killed and
 //! frozen, their connections are cut, and the database is restarted. Triggers record what happens to
-//! leases and sessions, apart from the statements under test. At the end, [`judge`] compares that
+//! leases and sessions, apart from the statements under test. At the end, [`check`] compares that
 //! with what clients were told.
 
-mod judge;
+mod check;
 mod node;
 mod random;
 mod relay;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use hearth_test_support::TestPostgres;
 use tokio::time::{Instant, sleep_until};
 
-use self::judge::{History, Violation, judge};
+use self::check::{History, Violation, check};
 use self::node::{NodeSpec, Process};
 use self::random::Random;
 use self::relay::Relay;
@@ -63,7 +63,7 @@ impl Cluster {
         let server = TestPostgres::start().await;
         let url = server.create_database();
         open(&url, "setup").await;
-        server.query(&url, judge::TRIGGERS);
+        server.query(&url, check::TRIGGERS);
         let world = Arc::new(World::new(has_fence));
         let mut cluster = Cluster {
             url,
@@ -119,7 +119,7 @@ impl Cluster {
             65..92 => {
                 self.relays[index].cut();
                 wait(some_time).await;
-                self.relays[index].mend();
+                self.relays[index].restore();
             }
             _ => self.server.restart().await,
         }
@@ -156,7 +156,7 @@ impl Cluster {
         let swept = connection.sweep_sessions(crate::clock::now()).await;
         swept.expect("the database answers");
         let history = History::read(&self.server, &self.url);
-        let violations = judge(&self.world, &history);
+        let violations = check(&self.world, &history);
         println!(
             "{} faults, {}; {}; {} violations",
             self.faults,
@@ -226,7 +226,7 @@ async fn without_the_fence_a_frozen_node_overwrites_a_profile() {
     loop {
         cluster.disturb().await;
         let history = History::read(&cluster.server, &cluster.url);
-        let found = judge::leases(&cluster.world, &history);
+        let found = check::leases(&cluster.world, &history);
         if !found.is_empty() {
             println!("after {} faults: {:?}", cluster.faults, found[0]);
             break;

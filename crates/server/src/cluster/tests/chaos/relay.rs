@@ -44,7 +44,7 @@ impl Relay {
     }
 
     /// Delivers what was held back, and what follows.
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.is_cut.send_replace(false);
     }
 }
@@ -60,7 +60,7 @@ async fn accept(
         let (client, _) = listener.accept().await.expect("it listens");
         let mut cut = cut.clone();
         let relaying = async move {
-            mended(&mut cut).await;
+            restored(&mut cut).await;
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, database)).await else {
                 return;
             };
@@ -79,15 +79,15 @@ async fn accept(
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut cut: watch::Receiver<bool>) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        mended(&mut cut).await;
+        restored(&mut cut).await;
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
     }
-    mended(&mut cut).await;
+    restored(&mut cut).await;
 }
 
-async fn mended(cut: &mut watch::Receiver<bool>) {
+async fn restored(cut: &mut watch::Receiver<bool>) {
     // The relay is gone if this fails.
     let _ = cut.wait_for(|is_cut| !is_cut).await;
 }

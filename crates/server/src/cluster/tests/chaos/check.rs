@@ -130,7 +130,7 @@ impl History {
 }
 
 /// Returns everything that must not have happened. Call it when all nodes have ended.
-pub(super) fn judge(world: &World, history: &History) -> Vec<Violation> {
+pub(super) fn check(world: &World, history: &History) -> Vec<Violation> {
     let mut found = leases(world, history);
     let versions: HashSet<&str> = history
         .leases

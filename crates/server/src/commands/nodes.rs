@@ -1,0 +1,149 @@
+//! `hearth nodes` and `hearth drain`: the nodes of a cluster.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::exit::report;
+use crate::config::DatabaseOptions;
+use crate::lifecycle::database_error;
+use crate::store::StoreError;
+use crate::store::cluster::{MemberConnection, NodeRecord};
+
+#[derive(Debug, Args)]
+pub(super) struct NodesOptions {
+    #[command(flatten)]
+    database: DatabaseOptions,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DrainOptions {
+    /// Name of the node, as `hearth nodes` prints it
+    name: String,
+
+    #[command(flatten)]
+    database: DatabaseOptions,
+}
+
+/// Prints all nodes, also those that have ended in the last 24 hours.
+pub(super) fn list(options: &NodesOptions) -> ExitCode {
+    run(async {
+        let mut connection = connect(&options.database)?;
+        let nodes = connection.all().await.map_err(unusable)?;
+        print(&table(&nodes));
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Tells a node to drain. It stops when its last session has ended.
+pub(super) fn drain(options: &DrainOptions) -> ExitCode {
+    run(async {
+        let DrainOptions { name, database } = options;
+        let mut connection = connect(database)?;
+        if connection.drain_named(name).await.map_err(unusable)? {
+            print(&format!("{name} is draining\n"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        anyhow::bail!(
+            "cannot drain {name}: no node with this name is alive; `hearth nodes` lists all"
+        );
+    })
+}
+
+fn connect(database: &DatabaseOptions) -> anyhow::Result<MemberConnection> {
+    let url = database.url()?;
+    MemberConnection::to(&url).map_err(unusable)
+}
+
+fn unusable(error: StoreError) -> anyhow::Error {
+    database_error(&error).into()
+}
+
+/// Runs a command to its end.
+fn run(command: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start");
+    let outcome = runtime.and_then(|runtime| runtime.block_on(command));
+    outcome.unwrap_or_else(|error| report(&error))
+}
+
+/// Returns a table with one line per node.
+fn table(nodes: &[NodeRecord]) -> String {
+    const TITLES: [&str; 7] = [
+        "NAME", "STATE", "NUMBER", "SESSIONS", "READY", "ADDRESS", "VERSION",
+    ];
+    let mut rows = vec![TITLES.map(str::to_owned)];
+    rows.extend(nodes.iter().map(|node| {
+        let is_alive = node.state.is_alive();
+        let if_alive = |text: String| if is_alive { text } else { "-".to_owned() };
+        let load = node.load;
+        [
+            node.life.name.clone(),
+            node.state.as_str().to_owned(),
+            if_alive(node.number.to_string()),
+            if_alive(format!("{}/{}", load.sessions, load.max_sessions)),
+            if_alive(if load.ready { "yes" } else { "no" }.to_owned()),
+            node.address.clone(),
+            node.version.clone(),
+        ]
+    }));
+    let widths: Vec<usize> = (0..TITLES.len())
+        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(&widths);
+        let line: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn print(text: &str) {
+    // A closed pipe is not an error.
+    let _ = write!(std::io::stdout(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::cluster::{Life, NodeLoad, NodeState};
+
+    #[test]
+    fn the_table_shows_every_node_with_its_load() {
+        let node = |name: &str, state| NodeRecord {
+            life: Life {
+                name: name.to_owned(),
+                epoch: 1,
+            },
+            number: 12,
+            address: "10.0.0.1:3011".to_owned(),
+            fingerprint: String::new(),
+            proof: String::new(),
+            version: "1.2.3".to_owned(),
+            protocol: 1,
+            state,
+            beat: 1,
+            load: NodeLoad {
+                sessions: 3,
+                max_sessions: 8,
+                ready: true,
+            },
+        };
+        let nodes = [node("a", NodeState::Up), node("long-name", NodeState::Dead)];
+        assert_eq!(
+            table(&nodes),
+            "NAME       STATE  NUMBER  SESSIONS  READY  ADDRESS        VERSION\n\
+             a          up     12      3/8       yes    10.0.0.1:3011  1.2.3\n\
+             long-name  dead   -       -         -      10.0.0.1:3011  1.2.3\n"
+        );
+        assert_eq!(table(&[]).lines().count(), 1);
+    }
+}

@@ -1,0 +1,128 @@
+//! The ports between nodes, and who reaches them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hearth_test_support::{CLUSTER_KEY, Session, TestCluster};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const BOUND: Duration = Duration::from_secs(10);
+
+/// Starts two nodes, of which the first owns no session, with these settings.
+async fn cluster_with(settings: &'static [(&'static str, &'static str)]) -> TestCluster {
+    TestCluster::start_with(2, move |number, mut node| {
+        for (name, value) in settings {
+            node = node.setting(name, value);
+        }
+        match number {
+            0 => node.setting("HEARTH_MAX_SESSIONS", "0"),
+            _ => node,
+        }
+    })
+    .await
+}
+
+/// Returns the address of a node for other nodes.
+fn peer_address(cluster: &TestCluster, number: usize) -> SocketAddr {
+    let sql = format!("SELECT address FROM nodes WHERE name = 'node-{number}'");
+    let address = cluster.query(&sql);
+    address.parse().expect("an address")
+}
+
+/// Sends bytes to a port, and returns everything that comes back.
+async fn answer_to(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("it reads");
+    let mut answer = Vec::new();
+    // A reset is an answer, too.
+    let reading = stream.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(BOUND, reading)
+        .await
+        .expect("it closes the connection");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn request_for(session: &Session) -> String {
+    format!(
+        "GET /v2/interact/{} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {CLUSTER_KEY}\r\nConnection: close\r\n\r\n",
+        session.id()
+    )
+}
+
+#[tokio::test]
+async fn strangers_get_no_answer_of_a_peer_port() {
+    let cluster = cluster_with(&[]).await;
+    let session = cluster.api(0).session().await;
+    for number in [0, 1] {
+        let answer = answer_to(peer_address(&cluster, number), &request_for(&session)).await;
+        assert!(!answer.contains("HTTP/"), "{answer}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn without_tls_requests_need_a_signature() {
+    let cluster = cluster_with(&[("HEARTH_PEER_TLS", "off")]).await;
+    let session = cluster.api(0).session().await;
+    assert_eq!(session.node("6 * 7").await.ok().result, "42");
+    let answer = answer_to(peer_address(&cluster, 1), &request_for(&session)).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(!answer.contains(session.id()), "{answer}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_with_another_secret_is_no_peer() {
+    let cluster = TestCluster::start_with(2, |number, node| match number {
+        0 => node
+            .setting("HEARTH_MAX_SESSIONS", "0")
+            .setting("HEARTH_CLUSTER_SECRET", &"another-secret".repeat(3)),
+        _ => node,
+    });
+    // Each sees only itself.
+    let cluster = cluster.await;
+    let reply = cluster.api(0).create(&json!({})).await;
+    assert_eq!(reply.status, 429, "{}", reply.text);
+    let session = cluster.api(1).session().await;
+    let reply = cluster.api(0).status(session.id()).await;
+    assert_eq!(reply.status, 503, "{}", reply.text);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_reach_no_port_of_the_cluster() {
+    let mut cluster = cluster_with(&[
+        ("HEARTH_EGRESS", "open"),
+        ("HEARTH_EGRESS_ALLOW", "0.0.0.0/0:*"),
+    ])
+    .await;
+    let session = cluster.api(0).session().await;
+    let ports = [
+        peer_address(&cluster, 0).port(),
+        peer_address(&cluster, 1).port(),
+        cluster.postgres().port(),
+    ];
+    for port in ports {
+        for host in ["127.0.0.1", "127.0.0.2", "localhost"] {
+            let plain = session
+                .bash(&format!("curl -s http://{host}:{port}/"))
+                .await;
+            assert!(
+                plain.stdout.contains("No setting allows this"),
+                "{host}:{port}: {plain:?}"
+            );
+            let tunnel = session
+                .bash(&format!(
+                    "curl -s -o /dev/null -w '%{{http_connect}}' -p http://{host}:{port}/"
+                ))
+                .await;
+            assert_eq!(tunnel.stdout, "403", "{host}:{port}: {tunnel:?}");
+        }
+    }
+    cluster.stop().await;
+}
