@@ -118,7 +118,10 @@ async fn measure_idle_load(postgres: &TestPostgres) {
     let (start, used) = (Instant::now(), postgres.processor_seconds());
     tokio::time::sleep(IDLE).await;
     let share = (postgres.processor_seconds() - used) / start.elapsed().as_secs_f64();
-    println!("idle, PostgreSQL used {:.0} % of a processor", share * 100.0);
+    println!(
+        "idle, PostgreSQL used {:.0} % of a processor",
+        share * 100.0
+    );
     assert!(share < 1.0, "PostgreSQL uses {share:.2} processors");
 }
 
