@@ -203,7 +203,7 @@ const BAD_VALUES: [(&str, &[&str]); 50] = [
     ("HEARTH_DATABASE_URL_FILE", &["/nowhere/url", "/dev/null"]),
     // These require a database.
     ("HEARTH_CLUSTER_SECRET", &["short"]),
-    ("HEARTH_NODE_NAME", &["two words", "node-a"]),
+    ("HEARTH_NODE_NAME", &["node-a"]),
     ("HEARTH_PEER_TLS", &["on"]),
     ("HEARTH_DRAIN_SECONDS", &["-1", "1h"]),
     ("HEARTH_LOG", &["hearth=loudly", "inof", "hearth="]),

@@ -62,9 +62,9 @@ async fn every_node_gives_the_same_answers() {
 async fn bodies_of_ten_megabytes_pass() {
     let cluster = cluster_of(1).await;
     let (entry, session) = (cluster.api(0), cluster.api(0).session().await);
-    let request = |padding: usize| {
+    let request = async |padding: usize| {
         let body = json!({"language": "node", "code": "'x'.repeat(9_000_000)", "origin": "x".repeat(padding)});
-        entry.execute(session.id(), &body)
+        entry.execute(session.id(), &body).await
     };
     let reply = request(9_900_000).await.ok();
     let result = reply["result"].as_str().expect("a result");

@@ -107,7 +107,7 @@ async fn sessions_of_a_killed_node_are_lost() {
 
 #[tokio::test]
 async fn sessions_of_a_stopped_node_are_lost() {
-    let mut cluster = cluster_of(2).await;
+    let cluster = cluster_of(2).await;
     let running = Running::start(&cluster).await;
     let session = running.session.clone();
     let stopped = cluster.node(1).own_pids();

@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::assert_none;
 use super::source::files;
 
+/// The crates that the tests of every crate may use: for fuzz targets, and for a PostgreSQL server.
+const FOR_TESTS: [&str; 2] = ["hearth-fuzz", "hearth-test-support"];
+
 /// Returns the direct dependencies of each package of the workspace.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
@@ -36,9 +39,11 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
             let dependencies = package["dependencies"]
                 .as_array()
                 .expect("there is a list of dependencies");
-            // The tests of every crate may contain fuzz targets.
-            let is_fuzz = |value: &&Value| value["kind"] == "dev" && value["name"] == "hearth-fuzz";
-            let others = dependencies.iter().filter(|value| !is_fuzz(value));
+            let is_for_tests = |value: &&Value| {
+                let name = name(value);
+                value["kind"] == "dev" && FOR_TESTS.contains(&name.as_str())
+            };
+            let others = dependencies.iter().filter(|value| !is_for_tests(value));
             (name(package), others.map(name).collect())
         })
         .collect()
@@ -63,6 +68,7 @@ fn crates_depend_on_each_other_as_documented() {
                 "hearth-browser",
                 "hearth-egress",
                 "hearth-sandbox",
+                "hearth-peer",
             ],
         ),
         // The executable: a shim, or the server.
@@ -70,6 +76,7 @@ fn crates_depend_on_each_other_as_documented() {
             "hearth",
             &["hearth-sandbox", "hearth-server", "hearth-test-support"],
         ),
+        ("hearth-peer", &[]),
         ("hearth-fuzz", &[]),
         ("hearth-test-support", &[]),
         ("hearth-bench", &["hearth-test-support"]),

@@ -56,7 +56,7 @@ pub struct TestBucket {
 impl TestBucket {
     /// Starts a server with an empty bucket.
     pub async fn start() -> Self {
-        let dir = crate::server::new_data_dir();
+        let dir = crate::new_data_dir();
         std::fs::write(dir.path().join("keys"), KEYS).expect("written");
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().await));
         let (pid, waiting) = launch(dir.path(), server);

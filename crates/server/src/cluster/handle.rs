@@ -247,7 +247,7 @@ impl Cluster {
         let _ = evidence.wait_for(is_wanted).await;
     }
 
-    /// Records the answer of a peer about the lease of `life`, for which it was asked at `asked_at`.
+    /// Records the answer of a peer, which was asked about the lease of `life` at `asked_at`.
     pub fn hear(&self, life: &Life, verdict: PeerVerdict, asked_at: Moment) {
         if !self.is_current(life) {
             return;

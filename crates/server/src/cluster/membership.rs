@@ -34,7 +34,7 @@ const REGISTER_EVERY: Duration = Duration::from_secs(1);
 /// The time between two checks of the evidence about the lease.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// What a node needs to join a cluster.
+/// The identity and the limits with which a node joins a cluster.
 #[derive(Debug)]
 pub(crate) struct JoinSpec {
     pub name: String,
@@ -146,7 +146,7 @@ impl Member {
                         .evidence
                         .send_modify(|evidence| evidence.fenced = Some(by));
                     self.cluster.metrics.cluster().fenced(by);
-                    tracing::error!(by = by.label(), "lease lost, all sessions of this node end");
+                    tracing::error!(by = by.label(), "lease of this node lost");
                     self.cluster.cleared.notified().await;
                     self.wait_for_name(&registered.life).await;
                 }
@@ -169,7 +169,7 @@ impl Member {
                 Err(error) if mem::replace(&mut is_logged, true) => {
                     tracing::debug!(%error, "node not registered");
                 }
-                Err(error) => tracing::warn!(%error, "node not registered, repeating"),
+                Err(error) => tracing::warn!(%error, "node not registered"),
             }
             pause(REGISTER_EVERY, &self.cluster.beat_now).await;
         }
@@ -289,7 +289,7 @@ async fn beat(cluster: &Cluster, connection: &mut MemberConnection, life: &Life)
 fn note(cluster: &Cluster, moved: &Result<bool, StoreError>, sent: Moment) {
     let was_away = cluster.evidence.borrow().store_is_away;
     match moved {
-        Ok(_) if was_away => tracing::info!("beats of this node continue"),
+        Ok(_) if was_away => tracing::info!("beats of this node resumed"),
         Err(error) if !was_away => tracing::warn!(%error, "beat of this node failed"),
         _ => {}
     }

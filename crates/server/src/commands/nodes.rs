@@ -96,7 +96,7 @@ fn table(nodes: &[NodeRecord]) -> String {
         .collect();
     let mut text = String::new();
     for row in &rows {
-        let cells = row.iter().zip(&widths);
+        let cells = row.iter().zip(widths.iter().copied());
         let line: Vec<String> = cells
             .map(|(cell, width)| format!("{cell:width$}"))
             .collect();

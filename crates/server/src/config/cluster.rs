@@ -84,7 +84,7 @@ pub(crate) struct ClusterSettings {
     /// Name of this node, which no other node has. If a second process takes it over, the sessions
     /// of the first one end [default: the host name]
     #[arg(long, env = "HEARTH_NODE_NAME", value_name = "NAME",
-          value_parser = parse_node_name)]
+          value_parser = parse_trimmed::<String>)]
     node_name: Option<String>,
 
     /// Address and port on which other nodes connect to this one
@@ -273,14 +273,14 @@ impl ClusterSettings {
     }
 
     fn node_name(&self) -> Result<String, ConfigError> {
-        if let Some(name) = &self.node_name {
-            return Ok(name.clone());
-        }
-        let host_name = fs::read_to_string(HOST_NAME).map_err(|error| error.to_string());
-        host_name
-            .and_then(|name| parse_node_name(&name))
+        let name = match &self.node_name {
+            Some(name) => Ok(name.clone()),
+            None => fs::read_to_string(HOST_NAME)
+                .map_err(|error| format!("cannot read the host name: {error}")),
+        };
+        name.and_then(|name| parse_node_name(&name))
             .map_err(|reason| {
-                ConfigError::new(NODE_NAME, format!("cannot use the host name: {reason}"))
+                ConfigError::new(NODE_NAME, reason)
                     .fixed_by(format!("set {NODE_NAME} to a unique name, such as node-1"))
             })
     }
@@ -305,7 +305,7 @@ impl ClusterSettings {
             }
         };
         if address.ip().is_unspecified() {
-            let reason = format!("{address} is no address to which other nodes can connect");
+            let reason = format!("other nodes cannot connect to {address}");
             return Err(ConfigError::new(variable, reason).fixed_by(format!(
                 "set {PEER_ADDRESS}=10.0.0.5:{}, with the address of this machine",
                 address.port()

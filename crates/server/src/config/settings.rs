@@ -154,8 +154,8 @@ pub(crate) struct Config {
     #[command(flatten)]
     cluster_settings: ClusterSettings,
 
-    /// The settings of a node, if this server is one. `lifecycle::prepare` fills it, while files can
-    /// be read.
+    /// The settings of a node, if this server is one. `lifecycle::prepare` fills it, because the
+    /// server cannot read all files later.
     #[arg(skip)]
     pub cluster: Option<Arc<ClusterSpec>>,
 

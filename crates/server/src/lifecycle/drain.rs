@@ -22,7 +22,7 @@ pub(super) async fn wait_for_stop(signals: &mut Signals, registry: &Registry, li
     let Some(cluster) = registry.cluster().filter(|_| !limit.is_zero()) else {
         return;
     };
-    tracing::info!(max_seconds = limit.as_secs(), "node draining");
+    tracing::info!(max_seconds = limit.as_secs(), "node drain started");
     cluster.drain();
     tokio::select! {
         () = registry.drained(Some(Instant::now() + limit)) => {}
@@ -36,6 +36,6 @@ async fn drained_on_request(registry: &Registry) {
         return pending().await;
     };
     cluster.draining().await;
-    tracing::info!("node draining on request");
+    tracing::info!("node drain requested");
     registry.drained(None).await;
 }

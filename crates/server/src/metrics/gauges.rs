@@ -57,6 +57,8 @@ pub(crate) struct Gauges {
     pub running: usize,
     pub waiting: usize,
     pub leaked_processes: usize,
+    /// Ends of sessions that the store has not recorded yet.
+    pub delayed_ends: usize,
     pub sessions_memory_bytes: u64,
     pub server_memory_bytes: Option<u64>,
     pub available_memory_bytes: Option<u64>,

@@ -76,6 +76,7 @@ pub(crate) struct Metrics {
     profile_saves: Family<OneLabel, Count>,
     requests: Family<[(&'static str, String); 3], Count>,
     leaked_processes: IntGauge,
+    delayed_ends: IntGauge,
     memory: Family<OneLabel, IntGauge>,
     min_memory: IntGauge,
     free_disk: IntGauge,
@@ -127,6 +128,7 @@ impl Metrics {
             profile_saves: Family::default(),
             requests: Family::default(),
             leaked_processes: IntGauge::default(),
+            delayed_ends: IntGauge::default(),
             memory: Family::default(),
             min_memory: IntGauge::default(),
             free_disk: IntGauge::default(),
@@ -262,6 +264,11 @@ impl Metrics {
             "leaked_processes",
             "Processes that outlived their sessions; must be 0",
             self.leaked_processes.clone(),
+        );
+        all.register(
+            "session_ends_delayed",
+            "Ends of sessions that the store has not recorded yet",
+            self.delayed_ends.clone(),
         );
         all.register(
             "memory_bytes",
@@ -448,6 +455,7 @@ impl Metrics {
         }
         self.leaked_processes
             .set(saturate(gauges.leaked_processes as u64));
+        self.delayed_ends.set(saturate(gauges.delayed_ends as u64));
         let memory = [
             ("sessions", Some(gauges.sessions_memory_bytes)),
             ("server", gauges.server_memory_bytes),

@@ -23,6 +23,9 @@ const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// The time between two checks of memory, disk space and browser.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
+/// The time limit for such a check. A disk may not respond.
+const MEASURE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The time between two records of the last activity of sessions.
 const TOUCH_EVERY: Duration = Duration::from_secs(10);
 
@@ -80,7 +83,7 @@ async fn measure(registry: Arc<Registry>, is_ready: Arc<AtomicBool>) {
         ticks.tick().await;
         let measured = Arc::clone(&registry);
         let measuring = spawn_blocking(move || measured.not_ready().is_empty());
-        let ready = timeout(MEASURE_EVERY, measuring).await;
+        let ready = timeout(MEASURE_TIMEOUT, measuring).await;
         is_ready.store(matches!(ready, Ok(Ok(true))), Ordering::Relaxed);
     }
 }

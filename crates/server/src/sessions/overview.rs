@@ -80,6 +80,7 @@ impl Registry {
             session_buffers_denied: self.buffers().denied_in_children(),
             traffic: self.spec.egress.traffic(),
             egress_denials: self.spec.egress.denials(),
+            delayed_ends: self.services.store.waiting_ends(),
             leaked_processes: self.services.orphans.count(),
             team_sessions: self.team_quota.counts(),
             ..Gauges::default()

@@ -92,7 +92,7 @@ fn describe(url: &DatabaseUrl, error: sqlx::Error) -> StoreError {
             let message = error.message().to_owned();
             let (role, database) = (url.role(), url.database());
             match error.code().as_deref().unwrap_or_default() {
-                // It starts or stops, has too many connections, or is a replica until it takes over.
+                // It starts or stops, has too many connections, or is a replica.
                 "57P01" | "57P02" | "57P03" | "53300" | "25006" => return unreachable(message),
                 "28P01" | "28000" => (
                     message,
@@ -117,9 +117,13 @@ fn describe(url: &DatabaseUrl, error: sqlx::Error) -> StoreError {
             error.to_string(),
             "correct the parameters of HEARTH_DATABASE_URL".to_owned(),
         ),
+        // A proxy without a server closes the connection.
+        sqlx::Error::Protocol(_) => {
+            return unreachable("the reply is not one of PostgreSQL".to_owned());
+        }
         error => (
             error.to_string(),
-            "correct the host and the port: another program seems to listen there".to_owned(),
+            "correct HEARTH_DATABASE_URL".to_owned(),
         ),
     };
     StoreError::Unusable {

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{PgConnection, SqlSafeStr, SqlitePool};
+use sqlx::{Connection, PgConnection, SqlSafeStr, SqlitePool};
 
 use super::error::StoreError;
 use super::statements;
@@ -44,6 +44,10 @@ const fn shared(version: i64, description: &'static str, sql: &'static str) -> S
     }
 }
 
+/// Waits until no other node migrates. The lock ends with the transaction. Its number has no
+/// meaning.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(4217033086)";
+
 /// The number of the last migration.
 pub(super) const LAST: i64 = STEPS[STEPS.len() - 1].version;
 
@@ -74,15 +78,23 @@ pub(super) async fn migrate_sqlite(pool: &SqlitePool) -> Result<(), StoreError> 
     })
 }
 
-/// Applies the missing migrations. Leaves a newer schema unchanged, and fails unless it is
-/// compatible with this version. Nodes of two versions share a database during an upgrade.
+/// Applies the missing migrations in one transaction. Leaves a newer schema unchanged, and fails
+/// unless it is compatible with this version. Nodes of two versions share a database during an
+/// upgrade.
 pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), StoreError> {
-    check_postgres(connection).await?;
+    if check_postgres(connection).await? >= LAST {
+        return Ok(());
+    }
+    let mut transaction = connection.begin().await?;
+    sqlx::query(LOCK).execute(&mut *transaction).await?;
     let mut migrator = migrator(|step| step.postgres);
-    // A newer node may migrate at the same time.
+    // Its lock would belong to a connection, which PgBouncer can give to others.
+    migrator.set_locking(false);
+    // A newer node may have migrated in the meantime.
     migrator.set_ignore_missing(true);
-    let migrated = migrator.run_direct(None, connection, false).await;
+    let migrated = migrator.run_direct(None, &mut *transaction, false).await;
     migrated.map_err(StoreError::Schema)?;
+    transaction.commit().await?;
     check_postgres(connection).await.map(drop)
 }
 

@@ -1,5 +1,5 @@
-//! The SQL that both engines run, in the common subset of SQLite and PostgreSQL: numbered parameters, no functions
-//! specific to one of them, times as parameters.
+//! The SQL that both engines run, in the common subset of SQLite and PostgreSQL: numbered
+//! parameters, no functions specific to one of them, times as parameters.
 
 /// Copies the whole store to a file. Only SQLite has it, because PostgreSQL has `pg_dump`.
 pub(super) const COPY: &str = "VACUUM INTO $1";
@@ -16,8 +16,8 @@ pub(super) const END_SESSION: &str = "
         limit_name = $6, limit_value = $7
     WHERE id = $1 AND destroyed_reason IS NULL";
 
-/// Records the end of sessions of node $3 that a crash left active. The time of the crash is unknown. The
-/// duration ends at the TTL at the latest, because a session cannot outlive it.
+/// Records the end of sessions of node $3 that a crash left active. The time of the crash is
+/// unknown. The duration ends at the TTL at the latest, because a session cannot outlive it.
 pub(super) const END_LOST_SESSIONS: &str = "
     UPDATE sessions
     SET destroyed_reason = $1, destroyed_at_ms = $2,

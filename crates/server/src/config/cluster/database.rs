@@ -13,8 +13,8 @@ const SSL_MODE: [&str; 2] = ["sslmode", "ssl-mode"];
 pub(crate) struct DatabaseUrl(Url);
 
 impl DatabaseUrl {
-    /// Parses a URL. Requires a verified certificate, unless the URL says otherwise or the server is
-    /// on this machine.
+    /// Parses a URL. Requires a verified certificate, unless the URL has another mode or the server
+    /// is on this machine.
     pub fn parse(text: &str) -> Result<DatabaseUrl, String> {
         let mut url = Url::parse(text.trim()).map_err(|error| format!("not a URL: {error}"))?;
         if !["postgres", "postgresql"].contains(&url.scheme()) {

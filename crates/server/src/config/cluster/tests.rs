@@ -78,8 +78,13 @@ fn a_node_has_a_name_and_an_address() {
 fn nobody_connects_to_a_wildcard_address() {
     for flag in ["--peer-listen=0.0.0.0:1", "--peer-address=[::]:1"] {
         let error = read(&node(&[flag]), NEEDS).expect_err("rejected");
-        assert!(error.starts_with("HEARTH_PEER_"), "{error}");
+        assert!(
+            error.contains(": other nodes cannot connect to "),
+            "{error}"
+        );
     }
+    let error = read(&node(&["--node-name=two words"]), NEEDS).expect_err("rejected");
+    assert!(error.starts_with("HEARTH_NODE_NAME: "), "{error}");
 }
 
 #[test]

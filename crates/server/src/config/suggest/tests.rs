@@ -1,3 +1,5 @@
+//! Tests of corrections of settings.
+
 use super::super::describe::with_bounds;
 use super::*;
 

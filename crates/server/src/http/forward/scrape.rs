@@ -68,7 +68,7 @@ impl Forwarding {
             .iter()
             .filter(|node| node.state == NodeState::Up && node.load.max_sessions > 0)
             .collect();
-        open.sort_by_key(|node| &node.life.name);
+        open.sort_by(|one, other| one.life.name.cmp(&other.life.name));
         let count = u128::try_from(open.len()).unwrap_or(1).max(1);
         let index = usize::try_from(job_id.as_u128() % count).unwrap_or(0);
         let node = open.get(index)?;

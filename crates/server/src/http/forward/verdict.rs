@@ -103,11 +103,11 @@ pub(crate) async fn ask_peers(cluster: Arc<Cluster>, client: Arc<Client>, stop: 
 
 async fn ask_all(cluster: &Cluster, client: &Client) {
     let view = cluster.view();
-    let life = view.own.clone();
-    let answers = view.peers().take(MAX_ASKED).map(|node| async {
+    let life = &view.own;
+    let answers = view.peers().take(MAX_ASKED).map(|node| async move {
         let asked_at = Moment::now();
-        if let Ok(Some(verdict)) = timeout(ASK_TIMEOUT, ask(client, node, &life)).await {
-            cluster.hear(&life, verdict, asked_at);
+        if let Ok(Some(verdict)) = timeout(ASK_TIMEOUT, ask(client, node, life)).await {
+            cluster.hear(life, verdict, asked_at);
         }
     });
     join_all(answers).await;

@@ -22,11 +22,12 @@ pub(crate) async fn create_session(
     let KeptRequest {
         team, parts, bytes, ..
     } = request;
-    let create_here = async || {
-        let created = create_here(&state, team, create, &links).await?;
+    let (server, links) = (&state, &links);
+    let create_here = || async move {
+        let created = create_here(server, team, create, links).await?;
         Ok::<_, ApiError>(created.into_response())
     };
-    place(&state, &parts, bytes, create_here).await
+    place(server, &parts, bytes, create_here).await
 }
 
 /// Creates a session of this server.

@@ -41,10 +41,10 @@ pub(crate) async fn scrape(
     } = request;
     let scrape = ScrapeRequest::parse(&body).map_err(ApiError::Validation)?;
     drop(body);
-    let scrape_here = async || {
-        let scraped = state.scrapes().scrape(team, scrape).await?;
-        let response = stream_response(scraped, peer, state.registry().tracker());
-        Ok::<_, ApiError>(response)
+    let (scrapes, tracker) = (state.scrapes(), state.registry().tracker());
+    let scrape_here = || async move {
+        let scraped = scrapes.scrape(team, scrape).await?;
+        Ok::<_, ApiError>(stream_response(scraped, peer, tracker))
     };
     place(&state, &parts, bytes, scrape_here).await
 }

@@ -36,7 +36,7 @@ pub(crate) struct NodeLoad {
     pub ready: bool,
 }
 
-/// What a node says about itself when it registers.
+/// The facts that a node states about itself when it registers.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
     pub name: String,
@@ -322,7 +322,7 @@ pub(crate) async fn sweep_sessions(
             epoch: row.try_get("epoch")?,
         };
         let id = row.try_get("id")?;
-        Ok(LostSession { id, owner })
+        Ok::<_, sqlx::Error>(LostSession { id, owner })
     });
     lost.collect()
 }

@@ -42,7 +42,7 @@ const SESSIONS: &str = "SELECT id, COALESCE(destroyed_reason, '') FROM sessions"
 
 const MAX_SESSIONS: &str = "SELECT COALESCE(MAX(sessions), 0) FROM team_history";
 
-/// What must never happen.
+/// A rule that was broken.
 #[derive(Debug, PartialEq, Eq)]
 #[expect(dead_code, reason = "the fields are printed")]
 pub(super) enum Violation {

@@ -1,9 +1,9 @@
 //! The statements of a cluster under faults.
 //!
 //! Simulated nodes create, save and end sessions in a real database. Meanwhile they are killed and
-//! frozen, their connections are cut, and the database is restarted. Triggers record what happens to
-//! leases and sessions, apart from the statements under test. At the end, [`check`] compares that
-//! with what clients were told.
+//! frozen, their connections are cut, and the database is restarted. Triggers record the history of
+//! leases and sessions, apart from the statements under test. At the end, [`check`] compares it with
+//! what clients were told.
 
 mod check;
 mod node;
