@@ -7,11 +7,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hearth_test_support::{Api, CLUSTER_KEY, TestPostgres, TestServer};
+use hearth_test_support::{Api, CLUSTER_KEY, TestPostgres, TestServer, eventually};
+use reqwest::Method;
 use tempfile::TempDir;
 
 /// Servers that start at the same time.
 const STARTS: usize = 4;
+
+/// The time until all servers know each other.
+const JOIN_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The time for the processes of a killed server to end.
 const END_DEADLINE: Duration = Duration::from_secs(60);
@@ -76,10 +80,33 @@ impl Servers {
                 .map(|number| start(format!("node-{number}"), database, max_sessions, &browser));
             running.extend(join_all(starts).await);
         }
-        Servers {
+        let servers = Servers {
             running,
             _browser: dir,
+        };
+        for number in 0..count {
+            servers.wait_until_all_are_known(number).await;
         }
+        servers
+    }
+
+    /// Waits until a server knows all others.
+    async fn wait_until_all_are_known(&self, number: usize) {
+        let line = format!(
+            "hearth_cluster_nodes{{state=\"up\"}} {}",
+            self.running.len()
+        );
+        eventually(JOIN_DEADLINE, "the servers know each other", || async {
+            let request = self.api(number).request_outside(Method::GET, "/metrics");
+            let response = request.send().await.expect("the server answers");
+            let text = response.text().await.expect("a text");
+            if text.contains(&line) {
+                Ok(())
+            } else {
+                Err(text)
+            }
+        })
+        .await;
     }
 
     /// Returns a client of one of the servers. Successive numbers select all in turn.
