@@ -38,6 +38,8 @@ fn man_pages_and_completions_name_every_command_and_setting() {
         "reload",
         "backup",
         "restore",
+        "nodes",
+        "drain",
         "settings",
         "completions",
         "man",
