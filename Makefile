@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz fuzz-api fuzz-parsers soak soak-mixed bench bench-compare docs check setup setup-tests build cargo image image-test
+.PHONY: help run test fuzz fuzz-api fuzz-parsers soak soak-mixed bench bench-compare docs check setup setup-tests build cargo image image-test chart-test cluster-test simulation
 
 # Selects the whole workspace although it builds one binary. `run` and `test` then use the same
 # features of all dependencies and share the compilation. `-p hearth` would compile most of them a
@@ -63,6 +63,15 @@ build: cargo setup
 
 cargo:
 	@command -v cargo >/dev/null || { echo "cargo is not on the PATH; install Rust 1.95 or newer, from https://rustup.rs" >&2; exit 1; }
+
+simulation: cargo ## simulate a cluster of 100 nodes with 1,000 sessions and stub browsers (some minutes, 4 GB of memory)
+	@NEXTEST_PROFILE=soak scripts/test --run-ignored only --no-capture -E 'package(hearth-simulation)'
+
+chart-test: ## check the Helm chart without a cluster (docs/cluster.md)
+	@scripts/chart-test
+
+cluster-test: build ## test docker/compose.cluster.yml in containers: two nodes, PostgreSQL, an S3 server and HAProxy
+	@scripts/cluster-test
 
 image: ## build the container image from source (docker/Dockerfile; other libraries: make image LIBRARIES=dir)
 	DOCKER_BUILDKIT=1 docker build -f docker/Dockerfile $(if $(LIBRARIES),--build-arg LIBRARIES=$(LIBRARIES)) -t hearth .

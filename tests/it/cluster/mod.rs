@@ -1,10 +1,12 @@
 //! Several servers with one database. Node 0 owns no session.
 
 mod carries;
+mod load_balancer;
 mod lost;
 mod nodes;
 mod peers;
 mod placed;
+mod upgrade;
 
 use hearth_test_support::{Session, TestCluster};
 

@@ -80,6 +80,7 @@ fn crates_depend_on_each_other_as_documented() {
         ("hearth-fuzz", &[]),
         ("hearth-test-support", &[]),
         ("hearth-bench", &["hearth-test-support"]),
+        ("hearth-simulation", &["hearth-test-support"]),
     ]);
     let mut found = Vec::new();
     for (package, dependencies) in dependencies() {

@@ -88,15 +88,35 @@ impl TestPostgres {
     /// Runs SQL in a database, which a name or a URL selects. Returns the rows, with `|` between
     /// columns.
     pub fn query(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database).args(["-c", sql]).output();
+        let output = output.expect("psql is installed with PostgreSQL");
+        text_of(&output).trim().to_owned()
+    }
+
+    /// Returns a command that runs the SQL of its standard input in a database, which a name or a
+    /// URL selects.
+    pub fn psql(&self, database: &str) -> Command {
         let name = database.rsplit('/').next().unwrap_or(database);
-        let output = Command::new(bin_dir().join("psql"))
+        let mut command = Command::new(bin_dir().join("psql"));
+        command
             .args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"])
             .args(["-U", SUPERUSER, "-p", &self.port.to_string(), "-h"])
             .arg(self.dir.path())
-            .args(["-d", name, "-c", sql])
-            .output()
-            .expect("psql is installed with PostgreSQL");
-        text_of(&output).trim().to_owned()
+            .args(["-d", name]);
+        command
+    }
+
+    /// Returns the processor time that the server has used since its start, in seconds.
+    pub fn processor_seconds(&self) -> f64 {
+        let Some(running) = &self.running else {
+            return 0.0;
+        };
+        let children = self.processes();
+        let others = children.iter().filter(|child| child.pid != running.pid);
+        let living: f64 = others.map(|child| child.processor_seconds(false)).sum();
+        // Connections that have ended count as children of the main process.
+        let main = Process::find(running.pid);
+        main.map_or(living, |main| living + main.processor_seconds(true))
     }
 
     /// Ends the server at once, as a crash does. Its data stays.

@@ -108,6 +108,21 @@ impl Process {
         })
     }
 
+    /// Returns the processor time that it has used, in seconds, with that of its children that have
+    /// ended if `with_ended_children`.
+    pub fn processor_seconds(&self, with_ended_children: bool) -> f64 {
+        // The kernel counts in hundredths of a second for every program (USER_HZ).
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let Some((_, rest)) = stat.rsplit_once(')') else {
+            return 0.0;
+        };
+        let fields = rest.split_whitespace().skip(11);
+        let counted = fields.take(if with_ended_children { 4 } else { 2 });
+        let ticks: u32 = counted.filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+        f64::from(ticks) / TICKS_PER_SECOND
+    }
+
     /// Returns true if it is a Hearth shim.
     pub fn is_shim(&self) -> bool {
         self.command.split(' ').any(|argument| argument == "__shim")

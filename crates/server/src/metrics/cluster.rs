@@ -3,7 +3,7 @@
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::gauges::ClusterCounts;
+use super::gauges::Gauges;
 use super::primitives::{Count, IntGauge, OneLabel, saturate};
 
 /// The evidence by which a node has noticed that its lease is lost.
@@ -33,7 +33,7 @@ impl FencedBy {
 /// The states of this node, as labels.
 const STATES: [&str; 3] = ["up", "draining", "fenced"];
 
-/// Metrics of a node of a cluster. All are 0 without one.
+/// Metrics of a node of a cluster. All but the use of sessions are 0 without one.
 #[derive(Debug)]
 pub(crate) struct ClusterMetrics {
     state: Family<OneLabel, IntGauge>,
@@ -42,6 +42,8 @@ pub(crate) struct ClusterMetrics {
     fenced: Family<OneLabel, Count>,
     declared_dead: Count,
     adopted: Count,
+    /// The autoscaler of the Helm chart reads it.
+    sessions_used_percent: IntGauge,
 }
 
 impl ClusterMetrics {
@@ -53,6 +55,7 @@ impl ClusterMetrics {
             fenced: Family::default(),
             declared_dead: Count::default(),
             adopted: Count::default(),
+            sessions_used_percent: IntGauge::default(),
         };
         for by in FencedBy::ALL {
             drop(metrics.fenced.get_or_create(&[("by", by.label())]));
@@ -91,6 +94,11 @@ impl ClusterMetrics {
             "Active sessions that the database had forgotten",
             self.adopted.clone(),
         );
+        all.register(
+            "sessions_used_percent",
+            "Sessions that start or are active, as a percentage of the maximum",
+            self.sessions_used_percent.clone(),
+        );
     }
 
     /// Records that this node has lost its lease.
@@ -108,8 +116,12 @@ impl ClusterMetrics {
         self.adopted.inc();
     }
 
-    pub(super) fn set(&self, counts: Option<&ClusterCounts>) {
-        let counts = counts.copied().unwrap_or_default();
+    pub(super) fn set(&self, gauges: &Gauges) {
+        let used = gauges.creating + gauges.active;
+        // A node without places is full.
+        let percent = (used * 100).checked_div(gauges.max_sessions).unwrap_or(100);
+        self.sessions_used_percent.set(saturate(percent as u64));
+        let counts = gauges.cluster.unwrap_or_default();
         for state in STATES {
             let is_current = counts.state == Some(state);
             self.state

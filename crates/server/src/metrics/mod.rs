@@ -471,7 +471,7 @@ impl Metrics {
         self.set_limits(gauges);
         self.warm.set(gauges);
         self.firecrawl.set(gauges);
-        self.cluster.set(gauges.cluster.as_ref());
+        self.cluster.set(gauges);
         if let Some(bytes) = gauges.free_disk_bytes {
             self.free_disk.set(saturate(bytes));
         }

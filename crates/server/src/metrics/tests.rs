@@ -14,6 +14,7 @@ fn counters_and_gauges_are_rendered_and_default_to_0() {
     let gauges = Gauges {
         ready: true,
         active: 2,
+        max_sessions: 8,
         free_disk_bytes: Some(7),
         session_buffers_denied: 4,
         max_buffer_bytes: 9,
@@ -24,6 +25,7 @@ fn counters_and_gauges_are_rendered_and_default_to_0() {
     for line in [
         "hearth_ready 1",
         "hearth_sessions{state=\"active\"} 2",
+        "hearth_sessions_used_percent 25",
         "hearth_sessions_ended_total{reason=\"idle\"} 1",
         "hearth_sessions_ended_total{reason=\"browser_crashed\"} 0",
         "hearth_execute_seconds_count{language=\"python\",outcome=\"timed_out\"} 1",
