@@ -35,9 +35,11 @@ fn axum_is_used_only_in_http() {
 #[test]
 fn tls_is_used_only_for_outgoing_requests() {
     assert_only_in(
-        "tokio_rustls is used only in crates/server/src/outgoing",
+        "tokio_rustls is used only in crates/server/src/outgoing and crates/peer",
         &["tokio_rustls"],
-        |path| path.starts_with("crates/server/src/outgoing/"),
+        |path| {
+            path.starts_with("crates/server/src/outgoing/") || path.starts_with("crates/peer/src/")
+        },
     );
 }
 
