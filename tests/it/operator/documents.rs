@@ -40,6 +40,7 @@ fn man_pages_and_completions_name_every_command_and_setting() {
         "restore",
         "nodes",
         "drain",
+        "store",
         "settings",
         "completions",
         "man",

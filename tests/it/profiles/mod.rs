@@ -1,6 +1,7 @@
 //! Profiles: the browser state that a session leaves for the next one.
 
 mod backup;
+mod cluster;
 mod crash;
 mod damage;
 mod ends;

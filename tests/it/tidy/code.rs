@@ -44,6 +44,15 @@ fn tls_is_used_only_for_outgoing_requests() {
 }
 
 #[test]
+fn object_store_is_used_only_in_object_storage() {
+    assert_only_in(
+        "object_store is used only in crates/server/src/object_storage",
+        &["object_store"],
+        |path| path.starts_with("crates/server/src/object_storage/"),
+    );
+}
+
+#[test]
 fn sqlx_is_used_only_in_the_store() {
     assert_only_in(
         "sqlx is used only in crates/server/src/store",

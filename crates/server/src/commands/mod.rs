@@ -8,6 +8,7 @@ mod nodes;
 mod reload;
 mod serve;
 mod settings;
+mod store;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,9 @@ enum Command {
     Nodes(nodes::NodesOptions),
     /// Tell a node of a cluster to create no more sessions, and to stop when its last one has ended
     Drain(nodes::DrainOptions),
+    /// Repair the store of a cluster
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Print every setting as a Markdown table
     Settings,
     /// Print a completion script for a shell
@@ -90,6 +94,7 @@ impl Cli {
             Command::Restore(options) => backup::restore(options),
             Command::Nodes(options) => nodes::list(&options),
             Command::Drain(options) => nodes::drain(&options),
+            Command::Store(command) => store::run(command),
             Command::Settings => settings::run(),
             Command::Completions { shell } => generate::print_completions(Cli::command(), shell),
             Command::Man { command } => {

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::join::{PeerEndpoint, join};
 use super::listeners::{Listeners, egress_connections};
-use super::open_profiles::{open_profiles, resume_saves};
+use super::open_profiles::{OpenProfiles, open_profiles, start_profiles};
 use super::open_store::{open, statement_error};
 use super::self_test::run_self_test;
 use crate::certificate_authorities::CertificateAuthorities;
@@ -116,14 +116,15 @@ pub(super) async fn build_registry(
     warn_about(config, uid_count);
     let metrics = Arc::new(Metrics::new(config.isolation.level.as_str()));
     let limits = isolation.limits.clone();
-    let profiles = open_profiles(
+    let profiles = open_profiles(OpenProfiles {
         config,
         store,
-        authorities.as_ref(),
-        &limits,
-        &metrics,
-        tasks,
-    )
+        authorities: authorities.as_ref(),
+        limits: &limits,
+        metrics: &metrics,
+        tasks: &tasks.tracker,
+        stop: &tasks.stop,
+    })
     .await?;
     let max_sessions = quota_max(config, uid_count);
     let (descriptors, _) =
@@ -151,7 +152,9 @@ pub(super) async fn build_registry(
         Some(cluster) => {
             let max = max_sessions.server;
             let joined = join(cluster, store, &metrics, max, &tasks.tracker).await?;
-            resume_saves(&profiles, &joined.cluster).await;
+            if let Some(registered) = joined.cluster.current() {
+                start_profiles(&profiles, &registered.life).await;
+            }
             Some(joined)
         }
         None => None,

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::checkout::LeaseError;
 use super::error::{OpenError, ProfileError};
 use super::files::ProfileFiles;
 use super::id::ProfileId;
@@ -28,10 +27,10 @@ pub(crate) fn profiles_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("profiles")
 }
 
-/// What profiles of a cluster need.
+/// The parts of a server that profiles of a cluster need.
 #[derive(Debug)]
 pub(crate) struct ClusterProfiles<'a> {
-    pub place: Option<&'a ProfileStoreSpec>,
+    pub place: &'a ProfileStoreSpec,
     pub authorities: Option<&'a CertificateAuthorities>,
     pub data_dir: &'a Path,
     pub leases: ProfileLeases,
@@ -49,8 +48,6 @@ pub(crate) struct Profiles(Place);
 enum Place {
     Files(Arc<ProfileFiles>),
     Objects(Arc<ProfileObjects>),
-    /// A cluster whose settings name no place.
-    Nowhere,
 }
 
 impl Profiles {
@@ -63,9 +60,7 @@ impl Profiles {
 
     /// Opens the profiles of a cluster. The object storage need not answer.
     pub async fn open_in_cluster(spec: ClusterProfiles<'_>) -> Result<Arc<Profiles>, OpenError> {
-        let Some(place) = spec.place.cloned() else {
-            return Ok(Arc::new(Profiles(Place::Nowhere)));
-        };
+        let place = spec.place.clone();
         let (authorities, metrics) = (spec.authorities.cloned(), Arc::clone(&spec.metrics));
         let opening = tokio::task::spawn_blocking(move || {
             Bucket::open(&place, authorities.as_ref(), metrics)
@@ -85,25 +80,35 @@ impl Profiles {
     }
 
     /// Leases a profile, which may not exist yet, to a session. A session that saves to a profile
-    /// of a cluster passes the lease that its reservation acquired.
+    /// of a cluster passes the lease that it has acquired. Returns `None` if the session saves and
+    /// another session already saves to the profile.
     pub fn lease(
         &self,
         profile: ProfileId,
         saves: bool,
         acquired: Option<FencedLease>,
-    ) -> Result<ProfileLease, LeaseError> {
+    ) -> Option<ProfileLease> {
         match &self.0 {
-            Place::Files(files) => {
-                let lease = files.lease(profile, saves).ok_or(LeaseError::Busy)?;
-                Ok(lease.into())
-            }
+            Place::Files(files) => Some(files.lease(profile, saves)?.into()),
             Place::Objects(objects) => {
                 if saves && acquired.is_none() {
-                    return Err(LeaseError::Busy);
+                    return None;
                 }
-                Ok(objects.lease(profile, acquired.filter(|_| saves)).into())
+                Some(objects.lease(profile, acquired.filter(|_| saves)).into())
             }
-            Place::Nowhere => Err(LeaseError::NoStore),
+        }
+    }
+
+    /// Returns true if all nodes of a cluster share the profiles.
+    pub fn are_shared(&self) -> bool {
+        matches!(self.0, Place::Objects(_))
+    }
+
+    /// Returns the leases of a cluster that shares the profiles.
+    pub fn leases(&self) -> Option<&ProfileLeases> {
+        match &self.0 {
+            Place::Files(_) => None,
+            Place::Objects(objects) => Some(objects.leases()),
         }
     }
 
@@ -112,7 +117,6 @@ impl Profiles {
         match &self.0 {
             Place::Files(files) => files.list(team).await,
             Place::Objects(objects) => objects.list(team).await,
-            Place::Nowhere => Ok(Vec::new()),
         }
     }
 
@@ -121,7 +125,6 @@ impl Profiles {
         match &self.0 {
             Place::Files(files) => files.delete(profile).await,
             Place::Objects(objects) => objects.delete(profile).await,
-            Place::Nowhere => Ok(()),
         }
     }
 
@@ -130,7 +133,7 @@ impl Profiles {
     pub fn saving(&self) -> Vec<Uuid> {
         match &self.0 {
             Place::Objects(objects) => objects.saving(),
-            Place::Files(_) | Place::Nowhere => Vec::new(),
+            Place::Files(_) => Vec::new(),
         }
     }
 
@@ -139,7 +142,7 @@ impl Profiles {
     pub async fn resume_saves(&self, node: &str, epoch: i64) -> std::io::Result<usize> {
         match &self.0 {
             Place::Objects(objects) => objects.resume_saves(node, epoch).await,
-            Place::Files(_) | Place::Nowhere => Ok(0),
+            Place::Files(_) => Ok(0),
         }
     }
 
@@ -156,7 +159,7 @@ impl Profiles {
     pub fn trust(&self, own: Option<&CertificateAuthorities>) -> Result<(), TrustError> {
         match &self.0 {
             Place::Objects(objects) => objects.trust(own),
-            Place::Files(_) | Place::Nowhere => Ok(()),
+            Place::Files(_) => Ok(()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a session gets from a profile, and why it cannot save to one.
+//! The state that a session gets from a profile, and the reasons why it cannot save to one.
 
 use std::io;
 
@@ -18,17 +18,6 @@ pub(crate) struct CheckedOut {
     /// Set if the saved profile is damaged or missing. If it is damaged, the caller must remove
     /// unpacked files.
     pub warning: Option<ProfileWarning>,
-}
-
-/// A reason why a session does not get a lease on a profile.
-#[derive(Debug, Error)]
-pub(crate) enum LeaseError {
-    /// Another session saves to the profile.
-    #[error("another session saves to the profile")]
-    Busy,
-    /// The node has no place for profiles.
-    #[error("this cluster has no place for profiles (HEARTH_PROFILE_STORE)")]
-    NoStore,
 }
 
 /// A reason why the changes of a session are not saved.

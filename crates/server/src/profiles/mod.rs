@@ -8,8 +8,8 @@
 //! bucket, or in a directory that all nodes share. Both have the same format (`file`).
 //!
 //! Profiles are packed and unpacked under the session's user id (`hearth_sandbox`), and the server
-//! never reads files that a browser wrote. Names never become part of a path: a file or an object is
-//! named after the SHA-256 of team and name.
+//! never reads files that a browser wrote. Names never become part of a path: a file or an object
+//! is named after the SHA-256 of team and name.
 
 mod catalog;
 mod checkout;
@@ -21,8 +21,8 @@ mod lease;
 mod objects;
 
 pub(crate) use self::catalog::{ClusterProfiles, Profiles, profiles_dir};
-pub(crate) use self::checkout::{CheckedOut, CommitError, LeaseError};
-pub(crate) use self::error::ProfileError;
+pub(crate) use self::checkout::{CheckedOut, CommitError};
+pub(crate) use self::error::{OpenError, ProfileError};
 pub(crate) use self::files::{backed_up_files, is_profile_file};
 pub(crate) use self::id::ProfileId;
 pub(crate) use self::lease::ProfileLease;

@@ -23,8 +23,6 @@ use super::team_quota::{CapacityPermit, QuotaReached};
 use super::tokens::Tokens;
 use crate::cluster::Life;
 use crate::metrics::{CreateOutcome, Metrics};
-use crate::profiles::{LeaseError, ProfileId, ProfileLease};
-use crate::store::cluster::FencedLease;
 use crate::team::Team;
 
 /// A request for a session, and the capacity reserved for it.
@@ -184,7 +182,9 @@ impl Registry {
         };
         let acquired = reservation.as_mut().and_then(Reservation::take_lease);
         let start = BrowserStart {
-            profile: self.lease_profile(&team, &request, acquired)?,
+            profile: self
+                .lease_profile(&new_id, &team, &request, acquired)
+                .await?,
             locale: locale_for(&request),
         };
         let replaces_browser = replaces_browser(&start);
@@ -215,28 +215,6 @@ impl Registry {
             return Err(SessionError::Stopping);
         }
         Ok(session)
-    }
-
-    /// Leases the profile of the request, if it names one. A session of a cluster that saves has
-    /// acquired its lease before.
-    fn lease_profile(
-        &self,
-        team: &Team,
-        request: &CreateRequest,
-        acquired: Option<FencedLease>,
-    ) -> Result<Option<ProfileLease>, SessionError> {
-        let Some(profile) = &request.profile else {
-            return Ok(None);
-        };
-        let id = ProfileId::new(Team::clone(team), profile.name.clone());
-        let lease = self.spec.profiles.lease(id, profile.save_changes, acquired);
-        lease.map(Some).map_err(|error| match error {
-            LeaseError::Busy => SessionError::ProfileBusy(profile.name.clone()),
-            LeaseError::NoStore => SessionError::ProfileUnreadable {
-                name: profile.name.clone(),
-                reason: error.to_string(),
-            },
-        })
     }
 
     /// Builds a session for a client that waits, when it is its turn.

@@ -143,7 +143,8 @@ impl Registry {
     pub async fn drained(&self, until: Option<Instant>) {
         self.stop_warm_pool().await;
         let emptying = async {
-            while self.team_quota.total() > 0 || self.is_cleaning_up() {
+            while self.team_quota.total() > 0 || self.is_cleaning_up() || self.is_saving_profiles()
+            {
                 let cleaned = self.services.cleaned.notified();
                 let _ = timeout(DRAIN_CHECK_EVERY, cleaned).await;
             }

@@ -42,6 +42,7 @@ mod orphans;
 mod outcome;
 mod overview;
 mod profile;
+mod profile_lease;
 mod program_access;
 mod progress;
 mod readings;

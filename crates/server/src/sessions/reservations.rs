@@ -169,7 +169,7 @@ impl Registry {
         let saved = request
             .profile
             .as_ref()
-            .filter(|profile| profile.save_changes);
+            .filter(|profile| profile.save_changes && self.spec.profiles.are_shared());
         let name = saved.map(|profile| profile.name.as_str());
         let ttl = SignedDuration::from_secs(request.ttl_seconds.into());
         let created_at = clock::now();

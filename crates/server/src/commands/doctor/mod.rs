@@ -19,6 +19,7 @@ mod fonts;
 mod limits;
 mod pins;
 mod probe;
+mod profile_store;
 mod programs;
 mod settings;
 mod store;
@@ -191,6 +192,9 @@ async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Docto
         report.add(finding);
     }
     if let Some(finding) = firecrawl::firecrawl(subject).await {
+        report.add(finding);
+    }
+    if let Some(finding) = profile_store::profile_store(subject).await {
         report.add(finding);
     }
     if subject.error("HEARTH_LISTEN").is_none() {

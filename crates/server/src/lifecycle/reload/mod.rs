@@ -226,6 +226,10 @@ impl Reloader {
                 ConfigError::new("HEARTH_CA_FILE", format!("cannot use HTTPS: {error}"))
             })?;
         }
+        let trusting = registry.profiles().trust(authorities.as_ref());
+        trusting.map_err(|error| {
+            ConfigError::new("HEARTH_CA_FILE", format!("cannot use HTTPS: {error}"))
+        })?;
         self.authorities = authorities;
         Ok(Some("certificate authorities changed".to_owned()))
     }

@@ -36,7 +36,7 @@ const RECEIVED: &str = "part";
 const RELEASE_ATTEMPTS: u32 = 12;
 const RELEASE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a session and a node try to save a profile.
+/// The times for which a session and a node try to save a profile.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::profiles) struct SaveTimes {
     /// The time for which the end of a session waits until its profile is saved. A client that
@@ -58,7 +58,7 @@ impl Default for SaveTimes {
     }
 }
 
-/// What profiles in object storage need.
+/// The parts of a server that profiles in object storage need.
 #[derive(Debug)]
 pub(in crate::profiles) struct ObjectsSpec {
     pub bucket: Bucket,
@@ -139,6 +139,11 @@ impl ProfileObjects {
     /// Makes new connections trust the authorities of the machine and `own`. Blocks.
     pub fn trust(&self, own: Option<&CertificateAuthorities>) -> Result<(), TrustError> {
         self.bucket.trust(own)
+    }
+
+    /// Returns the leases of the cluster.
+    pub fn leases(&self) -> &ProfileLeases {
+        &self.leases
     }
 
     /// Returns the maximum size of an object with a profile.

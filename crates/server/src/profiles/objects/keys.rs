@@ -8,7 +8,7 @@ pub(super) const DIR: &str = "profiles";
 const CHECKPOINT: &str = "checkpoint";
 const DAMAGED: &str = "damaged";
 
-/// What an object contains.
+/// The content of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// A saved version, and the fence of its lease.

@@ -91,6 +91,7 @@ impl ObjectLease {
             Fetched::Nothing => (None, None),
             Fetched::Missing => {
                 self.forget(&saved).await?;
+                state.is_new = true;
                 (None, Some(ProfileWarning::Missing))
             }
             Fetched::File(file) => match self.unpack(file, &saved, unpack).await {
@@ -98,6 +99,7 @@ impl ObjectLease {
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
                     self.log_damage(&error);
                     self.set_aside(&saved).await?;
+                    state.is_new = true;
                     return Ok(CheckedOut {
                         warning: Some(ProfileWarning::Damaged),
                         ..CheckedOut::default()
@@ -347,8 +349,8 @@ impl ObjectLease {
         }
     }
 
-    /// Takes the lease again after the store has forgotten it. Returns false, and ends the lease, if
-    /// another session has it or has saved.
+    /// Takes the lease again after the store has forgotten it. Returns false, and ends the lease,
+    /// if another session has it or has saved.
     pub async fn reacquire(&self, owner: LeaseOwner<'_>) -> Result<bool, StoreError> {
         let mut state = self.state.lock().await;
         let Some(lease) = &state.lease else {

@@ -2,8 +2,8 @@
 //!
 //! Each saved version is one object, whose key contains the fence of the session's lease. Nobody
 //! writes an object twice, so readers never see half of one. The store knows which version of a
-//! profile is the last one. A commit first uploads the object, and then makes it the last version in
-//! one transaction, which needs the session's lease and the version that the session began with.
+//! profile is the last one. A commit first uploads the object, and then makes it the last version
+//! in one transaction, which needs the session's lease and the version that the session began with.
 //!
 //! The packed profile waits on the disk of the node until it is saved (`save`). If the object
 //! storage is away, the session ends without it, and its lease stays until the profile is saved or

@@ -27,7 +27,7 @@ pub(crate) enum RebuildError {
     Store(#[from] StoreError),
 }
 
-/// What a rebuild has found.
+/// The result of a rebuild.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rebuilt {
     /// Profiles that the store did not know.

@@ -27,7 +27,7 @@ pub(super) struct Save {
     pub path: PathBuf,
 }
 
-/// How saving a profile ended.
+/// The end of saving a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SaveOutcome {
     /// The version is the last one.

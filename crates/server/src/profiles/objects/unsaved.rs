@@ -32,7 +32,7 @@ struct Unsaved {
     continues: String,
 }
 
-/// What becomes of a packed profile.
+/// The next step for a packed profile.
 enum Next {
     Save(FencedLease),
     /// The version was saved.
@@ -79,7 +79,7 @@ impl ProfileObjects {
             tracing::warn!(
                 profile = unsaved.record.name,
                 file = id,
-                "packed profile still waits"
+                "packed profile kept: profile in use"
             );
             return;
         };

@@ -1,4 +1,4 @@
-//! What the nodes of a cluster share in PostgreSQL.
+//! The state that the nodes of a cluster share in PostgreSQL.
 //!
 //! Only these modules use functions that SQLite does not have. Their statements do not compare the
 //! clocks of two machines.
@@ -11,10 +11,9 @@ mod profile_leases;
 mod profiles;
 mod sessions;
 
-pub(crate) use self::chores::claim;
 pub(crate) use self::connection::MemberConnection;
 pub(crate) use self::nodes::{Life, LostSession, NodeLoad, NodeRecord, NodeState, Registration};
-pub(crate) use self::profile_leases::{FencedLease, LeaseOwner, acquire, reacquire, release};
+pub(crate) use self::profile_leases::{FencedLease, LeaseOwner};
 pub(crate) use self::profiles::{ProfileLeases, SavedProfile, SavedVersion};
 pub(crate) use self::sessions::{ClusterSession, ClusterSessions, Reservation, Reserved};
 

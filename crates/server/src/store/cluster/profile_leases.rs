@@ -32,8 +32,8 @@ pub(crate) struct FencedLease {
     pub version: String,
 }
 
-/// Takes a lease that nobody has. A profile without a row of its own continues the version of its
-/// record, because a restored store may have lost the row.
+/// Takes a lease that nobody has. A profile without a lease continues the version of its record,
+/// because a restored store may have lost the lease.
 const ACQUIRE: &str = "
     INSERT INTO profile_leases (profile_id, fence, session_id, node, epoch, version)
     VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $2, $3, $4,

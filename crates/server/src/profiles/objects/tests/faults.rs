@@ -161,7 +161,7 @@ async fn a_profile_is_outdated_if_another_session_has_saved() {
     let resumed = node.objects.resume_saves("one", EPOCH + 1).await;
     assert_eq!(resumed.expect("read"), 1);
     let outdated = format!("{}.outdated", profile("p").id);
-    eventually(DEADLINE, "the file is set aside", || async {
+    eventually(DEADLINE, "the file is moved aside", || async {
         match node.waiting() {
             files if files == [outdated.as_str()] => Ok(()),
             files => Err(format!("{files:?}")),

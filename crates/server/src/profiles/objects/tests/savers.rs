@@ -7,11 +7,11 @@ use tokio::task::JoinSet;
 
 use super::*;
 
-/// Sessions per node that run at the same time, and in total.
-const CLIENTS: usize = 4;
-const SESSIONS: usize = 25;
+/// Clients per node, and the saves of each.
+const CLIENTS: usize = 3;
+const SAVES: usize = 7;
 
-/// What a session was told.
+/// The response to a session that saved.
 #[derive(Debug)]
 struct Told {
     /// The content that it started with, and the one that it saved.
@@ -20,27 +20,25 @@ struct Told {
     is_saved: bool,
 }
 
-/// Saves to the profile again and again, as clients of one node do.
+/// Saves to the profile again and again, as clients of one node do. Every third session loses its
+/// lease before or while it commits.
 async fn save_often(node: Arc<Node>, lost: Arc<AtomicUsize>) -> Vec<Told> {
     let mut told = Vec::new();
-    for _ in 0..SESSIONS {
+    while told.len() < SAVES {
         let Some(saver) = node.try_saver("p").await else {
             tokio::task::yield_now().await;
             continue;
         };
         let (from, _) = checkout_of(&saver).await;
         let to = Uuid::now_v7().to_string();
-        if told.len() % 3 == 2 {
-            // The verdict on the node comes before, during or after the commit.
-            let leases = node.objects.leases.clone();
-            let lost = Arc::clone(&lost);
-            tokio::spawn(async move {
-                if leases.release_stale().await.expect("released") > 0 {
-                    lost.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        let outcome = try_commit(&saver, &[], &to).await;
+        let verdict = async {
+            if told.len() % 3 == 2 {
+                let released = node.objects.leases.release_stale().await;
+                let released = released.expect("an answer");
+                lost.fetch_add(usize::from(released > 0), Ordering::Relaxed);
+            }
+        };
+        let (outcome, ()) = tokio::join!(try_commit(&saver, &[], &to), verdict);
         saver.release().await;
         let is_saved = match outcome {
             Ok(()) => true,
