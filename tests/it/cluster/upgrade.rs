@@ -1,6 +1,10 @@
 //! Nodes that are replaced one by one while clients work.
+//!
+//! With `HEARTH_TEST_EARLIER_BINARY` the first nodes are those of an earlier version, and both
+//! versions serve side by side for a while. Without it the same version replaces itself.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -115,10 +119,17 @@ async fn no_request_fails_while_all_nodes_are_replaced() {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = port.local_addr().expect("it is bound").to_string();
     drop(port);
+    let earlier = std::env::var_os("HEARTH_TEST_EARLIER_BINARY").map(PathBuf::from);
+    let is_upgrade = Arc::new(AtomicBool::new(false));
+    let starts_upgraded = Arc::clone(&is_upgrade);
     let mut cluster = TestCluster::start_with(2, move |number, node| {
         let node = node
             .setting("HEARTH_MAX_SESSIONS", "6")
             .setting("HEARTH_DRAIN_SECONDS", "120");
+        let node = match &earlier {
+            Some(path) if !starts_upgraded.load(Ordering::Relaxed) => node.binary(path),
+            _ => node,
+        };
         match number {
             0 => node,
             _ => node.setting("HEARTH_LISTEN", &address),
@@ -140,6 +151,7 @@ async fn no_request_fails_while_all_nodes_are_replaced() {
             )
         })
         .collect();
+    is_upgrade.store(true, Ordering::Relaxed);
     for number in [0, 1] {
         replace(&mut cluster, &balancer, number).await;
     }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::eventually::eventually;
 use crate::process::Process;
 
-const START_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The name of the bucket.
 const BUCKET: &str = "hearth";

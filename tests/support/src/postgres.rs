@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::eventually::eventually;
 use crate::process::{self, Process};
 
-const START_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_mins(1);
 /// The database user with all rights.
 const SUPERUSER: &str = "postgres";
 /// The dirs with the programs of each version, on Debian.

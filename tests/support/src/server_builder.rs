@@ -36,6 +36,8 @@ pub struct ServerBuilder {
     max_open_files: Option<u64>,
     terminal: Option<File>,
     is_single: bool,
+    /// The executable, unless it is the one under test.
+    binary: Option<PathBuf>,
 }
 
 impl Default for ServerBuilder {
@@ -50,6 +52,7 @@ impl Default for ServerBuilder {
             max_open_files: None,
             terminal: None,
             is_single: false,
+            binary: None,
         }
     }
 }
@@ -160,6 +163,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Runs another executable, such as that of an earlier version.
+    #[must_use]
+    pub fn binary(mut self, path: &Path) -> Self {
+        self.binary = Some(path.to_owned());
+        self
+    }
+
     /// Runs this server alone also if `HEARTH_TEST_CLUSTER` is set.
     #[must_use]
     pub fn single(mut self) -> Self {
@@ -195,7 +205,9 @@ impl ServerBuilder {
             .arg(
                 self.plain_user
                     .as_ref()
-                    .map_or_else(binary, PlainUser::binary),
+                    .map(PlainUser::binary)
+                    .or_else(|| self.binary.clone())
+                    .unwrap_or_else(binary),
             )
             .arg("serve")
             .args(&self.arguments)
