@@ -192,9 +192,16 @@ fn libraries_are_used_only_by_their_crates() {
         ("tower-http", &["hearth-server"]),
         ("sqlx", &["hearth-server"]),
         // The tests have a stand-in for another server.
-        ("hyper", &["hearth-egress", "hearth-server", "hearth"]),
-        ("hyper-util", &["hearth-egress", "hearth-server", "hearth"]),
-        ("tokio-rustls", &["hearth-server", "hearth"]),
+        (
+            "hyper",
+            &["hearth-egress", "hearth-peer", "hearth-server", "hearth"],
+        ),
+        (
+            "hyper-util",
+            &["hearth-egress", "hearth-peer", "hearth-server", "hearth"],
+        ),
+        ("tokio-rustls", &["hearth-peer", "hearth-server", "hearth"]),
+        ("rcgen", &["hearth-peer"]),
         ("chromiumoxide", &["hearth-browser", "hearth"]),
         ("chromiumoxide_cdp", &["hearth-browser"]),
         ("chromiumoxide_types", &["hearth-browser"]),
