@@ -23,8 +23,8 @@ use crate::store::cluster::Reservation as Wanted;
 use crate::store::cluster::{FencedLease, Reserved};
 use crate::team::Team;
 
-/// The maximum number of sessions that wait to be withdrawn. `reconcile` finds further ones a minute
-/// later.
+/// The maximum number of sessions that wait to be withdrawn. `reconcile` finds further ones a
+/// minute later.
 const MAX_ABANDONED: usize = 10_000;
 
 /// The sessions that this node is creating.
