@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hearth_test_support::{Exchange, TestCluster, binary, eventually};
+use hearth_test_support::{Exchange, Session, TestCluster, binary, eventually};
 use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -47,6 +47,21 @@ async fn readyz(cluster: &TestCluster, number: usize, status: u16) -> Value {
     found.into_inner()
 }
 
+/// Waits until node 0 knows that the owner of a session has left, and asserts that the session was
+/// deleted.
+async fn assert_deleted(cluster: &TestCluster, session: &Session) {
+    let api = cluster.api(0);
+    eventually(BOUND, "the owner has left", || async {
+        let reply = api.status(session.id()).await;
+        match reply.status {
+            200 => Ok(()),
+            _ => Err(reply.text),
+        }
+    })
+    .await;
+    session.assert_destroyed("deleted").await;
+}
+
 #[tokio::test]
 async fn a_drained_node_keeps_its_sessions_and_stops_after_the_last_one() {
     let mut cluster = cluster_of(2).await;
@@ -74,7 +89,7 @@ async fn a_drained_node_keeps_its_sessions_and_stops_after_the_last_one() {
     let mut node = cluster.take(number);
     session.delete().await;
     node.ended_by_itself().await;
-    session.assert_destroyed("deleted").await;
+    assert_deleted(&cluster, &session).await;
     let listed = hearth(&cluster, &["nodes"]).expect("the database answers");
     let row = listed.lines().find(|line| line.starts_with(&name));
     assert!(row.expect("it is listed").contains("  left  "), "{listed}");
@@ -96,7 +111,7 @@ async fn a_node_drains_after_a_signal_before_it_ends_sessions() {
     let mut node = cluster.take(1);
     session.delete().await;
     node.ended_by_itself().await;
-    session.assert_destroyed("deleted").await;
+    assert_deleted(&cluster, &session).await;
     cluster.stop().await;
 }
 
@@ -174,7 +189,11 @@ async fn a_team_has_its_maximum_on_all_nodes_together() {
 
 #[tokio::test]
 async fn sessions_go_on_while_the_database_is_away() {
-    let mut cluster = cluster_of(1).await;
+    let mut cluster = TestCluster::start_with(2, |number, node| {
+        let max = if number == 0 { "0" } else { "3" };
+        node.setting("HEARTH_MAX_SESSIONS", max)
+    })
+    .await;
     let entry = cluster.api(0);
     let (session, ended) = (entry.session().await, entry.session().await);
     cluster.postgres().stop();

@@ -99,11 +99,6 @@ impl Cluster {
         self.view.subscribe()
     }
 
-    /// Returns the secrets of the cluster.
-    pub fn secrets(&self) -> &ClusterSecrets {
-        &self.secrets
-    }
-
     /// Returns the sessions of all nodes.
     pub fn sessions(&self) -> &ClusterSessions {
         &self.sessions

@@ -72,11 +72,6 @@ impl Node {
 }
 
 impl View {
-    /// Returns this node, unless its lease has ended.
-    pub fn own_node(&self) -> Option<&Arc<Node>> {
-        self.by_life(&self.own)
-    }
-
     /// Returns the other nodes.
     pub fn peers(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.iter().filter(|node| node.life != self.own)

@@ -36,8 +36,7 @@ mod warm;
 
 pub(crate) use self::changes::{Change, adopt_reloadable, changes};
 pub(crate) use self::cluster::{
-    ClusterSecrets, ClusterSpec, DatabaseOptions, DatabaseUrl, PeerTls, ProfileStoreSpec, S3Keys,
-    S3Spec,
+    ClusterSecrets, ClusterSpec, DatabaseOptions, DatabaseUrl, PeerTls, ProfileStoreSpec, S3Spec,
 };
 pub(crate) use self::data_dir::DataDir;
 pub(crate) use self::describe::{Described, describe};

@@ -170,7 +170,7 @@ fn all_places_are_different_and_can_take_a_session() {
         let mut seen = HashSet::new();
         for place in &places {
             let node = match place {
-                Place::Local => view.own_node(),
+                Place::Local => view.by_life(&view.own),
                 Place::Remote(node) => Some(node),
             };
             assert!(seen.insert(node.map(|node| node.number)), "{places:?}");

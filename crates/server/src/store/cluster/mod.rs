@@ -12,7 +12,7 @@ mod profiles;
 mod sessions;
 
 pub(crate) use self::connection::MemberConnection;
-pub(crate) use self::nodes::{Life, LostSession, NodeLoad, NodeRecord, NodeState, Registration};
+pub(crate) use self::nodes::{Life, NodeLoad, NodeRecord, NodeState, Registration};
 pub(crate) use self::profile_leases::{FencedLease, LeaseOwner};
 pub(crate) use self::profiles::{ProfileLeases, SavedProfile, SavedVersion};
 pub(crate) use self::sessions::{ClusterSession, ClusterSessions, Reservation, Reserved};

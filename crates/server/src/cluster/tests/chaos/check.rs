@@ -44,7 +44,6 @@ const MAX_SESSIONS: &str = "SELECT COALESCE(MAX(sessions), 0) FROM team_history"
 
 /// A rule that was broken.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "the fields are printed")]
 pub(super) enum Violation {
     /// A session got a lease that another one had.
     LeasedTwice { profile: String, session: String },
