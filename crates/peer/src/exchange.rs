@@ -32,13 +32,14 @@ pub(crate) async fn attempt(
             let response = response.map(|body| Received::new(body, link, Arc::clone(pool)));
             Attempt::Finished(Ok(response))
         }
-        Err(mut error) => match error.take_message() {
-            Some(unsent) => Attempt::NotSent(unsent, error.error().to_string()),
-            None => {
-                let reason = error.error().to_string();
-                Attempt::Finished(Err(SendError::Unanswered(reason)))
+        Err(mut error) => {
+            let unsent = error.take_message();
+            let reason = error.into_error().to_string();
+            match unsent {
+                Some(unsent) => Attempt::NotSent(unsent, reason),
+                None => Attempt::Finished(Err(SendError::Unanswered(reason))),
             }
-        },
+        }
     }
 }
 

@@ -9,6 +9,10 @@ use thiserror::Error;
 
 /// The SHA-256 digest of a certificate in DER.
 #[derive(Clone, Copy, Hash)]
+#[expect(
+    clippy::derived_hash_with_manual_eq,
+    reason = "both use all bytes of the digest"
+)]
 pub struct Fingerprint([u8; Fingerprint::BYTES]);
 
 /// Text that is not a fingerprint.

@@ -1,5 +1,5 @@
 //! Signed requests, for networks that encrypt and authenticate connections themselves, such as a
-//! service mesh or WireGuard. A signature covers the method, the path with the query, the time and
+//! service mesh or a VPN. A signature covers the method, the path with the query, the time and
 //! a nonce. It says that a node sent the request, and is valid once.
 
 use std::fmt;

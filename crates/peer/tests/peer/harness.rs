@@ -39,7 +39,7 @@ pub const LIMITS: ClientLimits = ClientLimits {
 /// The nodes that an acceptor knows.
 #[derive(Default)]
 pub struct Known {
-    known: Mutex<HashSet<[u8; 32]>>,
+    fingerprints: Mutex<HashSet<[u8; 32]>>,
     /// Become known with the next refresh.
     registered: Mutex<Vec<Fingerprint>>,
     pub refreshes: AtomicUsize,
@@ -47,7 +47,7 @@ pub struct Known {
 
 impl Known {
     pub fn add(&self, fingerprint: Fingerprint) {
-        let mut known = self.known.lock().expect("not poisoned");
+        let mut known = self.fingerprints.lock().expect("not poisoned");
         known.insert(*fingerprint.as_bytes());
     }
 
@@ -62,7 +62,7 @@ impl Known {
 
 impl KnownPeers for Known {
     fn knows(&self, fingerprint: &Fingerprint) -> bool {
-        let known = self.known.lock().expect("not poisoned");
+        let known = self.fingerprints.lock().expect("not poisoned");
         known.contains(fingerprint.as_bytes())
     }
 

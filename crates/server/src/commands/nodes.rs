@@ -9,7 +9,6 @@ use clap::Args;
 use super::exit::report;
 use crate::config::DatabaseOptions;
 use crate::lifecycle::database_error;
-use crate::store::StoreError;
 use crate::store::cluster::{MemberConnection, NodeRecord};
 
 #[derive(Debug, Args)]
@@ -31,7 +30,10 @@ pub(super) struct DrainOptions {
 pub(super) fn list(options: &NodesOptions) -> ExitCode {
     run(async {
         let mut connection = connect(&options.database)?;
-        let nodes = connection.all().await.map_err(unusable)?;
+        let nodes = connection
+            .all()
+            .await
+            .map_err(|error| database_error(&error))?;
         print(&table(&nodes));
         Ok(ExitCode::SUCCESS)
     })
@@ -42,7 +44,11 @@ pub(super) fn drain(options: &DrainOptions) -> ExitCode {
     run(async {
         let DrainOptions { name, database } = options;
         let mut connection = connect(database)?;
-        if connection.drain_named(name).await.map_err(unusable)? {
+        if connection
+            .drain_named(name)
+            .await
+            .map_err(|error| database_error(&error))?
+        {
             print(&format!("{name} is draining\n"));
             return Ok(ExitCode::SUCCESS);
         }
@@ -54,11 +60,7 @@ pub(super) fn drain(options: &DrainOptions) -> ExitCode {
 
 fn connect(database: &DatabaseOptions) -> anyhow::Result<MemberConnection> {
     let url = database.url()?;
-    MemberConnection::to(&url).map_err(unusable)
-}
-
-fn unusable(error: StoreError) -> anyhow::Error {
-    database_error(&error).into()
+    MemberConnection::to(&url).map_err(|error| database_error(&error).into())
 }
 
 /// Runs a command to its end.
@@ -79,14 +81,14 @@ fn table(nodes: &[NodeRecord]) -> String {
     let mut rows = vec![TITLES.map(str::to_owned)];
     rows.extend(nodes.iter().map(|node| {
         let is_alive = node.state.is_alive();
-        let if_alive = |text: String| if is_alive { text } else { "-".to_owned() };
+        let or_dash = |text: String| if is_alive { text } else { "-".to_owned() };
         let load = node.load;
         [
             node.life.name.clone(),
             node.state.as_str().to_owned(),
-            if_alive(node.number.to_string()),
-            if_alive(format!("{}/{}", load.sessions, load.max_sessions)),
-            if_alive(if load.ready { "yes" } else { "no" }.to_owned()),
+            or_dash(node.number.to_string()),
+            or_dash(format!("{}/{}", load.sessions, load.max_sessions)),
+            or_dash(if load.ready { "yes" } else { "no" }.to_owned()),
             node.address.clone(),
             node.version.clone(),
         ]

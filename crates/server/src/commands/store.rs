@@ -18,6 +18,10 @@ use crate::store::{Store, StorePlace};
 use crate::telemetry;
 
 #[derive(Debug, Subcommand)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the text of --help, which shows no markup"
+)]
 pub(super) enum StoreCommand {
     /// Record the profiles of HEARTH_PROFILE_STORE in a database that has lost them. Profiles that
     /// the database has stay as they are, so servers may run meanwhile

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use super::prepare::bad_data_dir;
 use crate::config::{ClusterSpec, Config, ConfigError};
@@ -46,7 +46,7 @@ async fn open_database(cluster: &ClusterSpec) -> Result<(Store, Writer), ConfigE
             tracing::warn!(%error, "database not reached; waiting for it");
             is_waiting = true;
         }
-        sleep(RETRY_INTERVAL).await;
+        sleep_until(Instant::now() + RETRY_INTERVAL).await;
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         authorities: authorities.clone(),
         block_list,
     };
-    let (registry, endpoint) = build_registry(
+    let building = build_registry(
         &config,
         sandbox,
         &listeners,
@@ -98,8 +98,8 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         &tasks,
         &store,
         past,
-    )
-    .await?;
+    );
+    let (registry, endpoint) = Box::pin(building).await?;
     let local_host = listeners.public.local_addr()?.to_string();
     let scrapes = Scrapes::new(
         Arc::clone(&registry),

@@ -31,7 +31,7 @@ const PART_BYTES: u64 = 8 << 20;
 const MAX_PARTS: usize = 4;
 
 /// The time limit of one request, with its repetitions.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The time limit of a download. It is the maximum size of a profile at 10 MB/s, roughly.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(5);
@@ -259,7 +259,7 @@ impl Bucket {
 
     fn path(&self, key: &str) -> ObjectPath {
         let parts = key.split('/').filter(|part| !part.is_empty());
-        parts.fold(self.prefix.clone(), |path, part| path.join(part))
+        parts.fold(self.prefix.clone(), ObjectPath::join)
     }
 
     async fn measure<T>(

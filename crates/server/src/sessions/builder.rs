@@ -123,7 +123,9 @@ impl SessionBuilder {
         span: Span,
     ) -> Result<PreparedSession, SessionError> {
         self.start = start;
-        let created = self.create_parts(kernels).instrument(span.clone()).await;
+        let created = Box::pin(self.create_parts(kernels))
+            .instrument(span.clone())
+            .await;
         match created {
             Ok((resources, warning)) => Ok(PreparedSession {
                 resources,
@@ -161,8 +163,7 @@ impl SessionBuilder {
             budget: parts.budget,
         };
         let span = warm.span;
-        let replaced = builder
-            .replace_browser(kernels)
+        let replaced = Box::pin(builder.replace_browser(kernels))
             .instrument(span.clone())
             .await;
         match replaced {

@@ -42,11 +42,8 @@ impl Registry {
         session.set_listed();
         // Its end was not recorded if it came before the record.
         if session.ending().is_some() {
-            let _ = self
-                .services
-                .store
-                .end_session(&session.stored_record())
-                .await;
+            let store = &self.services.store;
+            store.end_session(&session.stored_record()).await;
             return Err(SessionError::Ended);
         }
         Ok(())

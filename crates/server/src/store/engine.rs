@@ -58,7 +58,8 @@ macro_rules! on_connection {
             }
             Pool::Postgres(pool) => {
                 let mut $connection = pool.acquire().await?;
-                let result = timeout($limit, $work).await;
+                // The state of a statement of PostgreSQL is large.
+                let result = timeout($limit, Box::pin($work)).await;
                 if result.is_err() {
                     drop($connection.detach());
                 }

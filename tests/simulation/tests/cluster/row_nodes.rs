@@ -1,5 +1,6 @@
 //! Nodes that are only rows of the database: one connection beats and looks for all of them.
 
+use std::fmt::Write;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,10 +78,12 @@ async fn beat(mut input: ChildStdin, count: usize, beating: Arc<AtomicUsize>) {
         let mut sql = String::new();
         for row in rows {
             if row % BEAT_TICKS == tick % BEAT_TICKS {
-                sql += &format!(
+                writeln!(
+                    sql,
                     "UPDATE nodes SET beat = beat + 1, sessions = 10, max_sessions = 10, ready = FALSE \
-                     WHERE name = 'row-{row}' AND epoch = 1 AND state IN ('up', 'draining') RETURNING beat;\n"
-                );
+                     WHERE name = 'row-{row}' AND epoch = 1 AND state IN ('up', 'draining') RETURNING beat;"
+                )
+                .expect("a text takes all");
             }
             if row % LOOK_TICKS == tick % LOOK_TICKS {
                 sql += "SELECT name, epoch, number, address, fingerprint, proof, version, protocol, state, beat, \

@@ -18,7 +18,7 @@ const STARTS: usize = 4;
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The time for the processes of a killed server to end.
-const END_DEADLINE: Duration = Duration::from_secs(60);
+const END_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The servers of the cluster.
 #[derive(Debug)]

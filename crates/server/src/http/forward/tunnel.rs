@@ -1,4 +1,4 @@
-//! WebSockets between a client and the node that owns its session.
+//! Upgraded connections between a client and the node that owns its session.
 
 use std::sync::Arc;
 

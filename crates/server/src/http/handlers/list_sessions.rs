@@ -32,13 +32,12 @@ pub(crate) async fn list_sessions(
         Some(StatusFilter::Destroyed) => status == SessionStatus::Destroyed,
         Some(StatusFilter::Error) => false,
     };
-    let mut sessions = match state.cluster() {
-        Some(cluster) => list_of_cluster(&state, cluster, &team, &links).await?,
-        None => {
-            let sessions = state.registry().list(&team);
-            let items = sessions.iter().map(|session| describe(session, &links));
-            items.collect()
-        }
+    let mut sessions = if let Some(cluster) = state.cluster() {
+        list_of_cluster(&state, cluster, &team, &links).await?
+    } else {
+        let sessions = state.registry().list(&team);
+        let items = sessions.iter().map(|session| describe(session, &links));
+        items.collect()
     };
     sessions.retain(|item| is_listed(item.status));
     Ok(Json(ListResponse {

@@ -42,11 +42,11 @@ pub(crate) async fn scrape(
     let scrape = ScrapeRequest::parse(&body).map_err(ApiError::Validation)?;
     drop(body);
     let (scrapes, tracker) = (state.scrapes(), state.registry().tracker());
-    let scrape_here = || async move {
-        let scraped = scrapes.scrape(team, scrape).await?;
-        Ok::<_, ApiError>(stream_response(scraped, peer, tracker))
+    let run = || async move {
+        let response = scrapes.scrape(team, scrape).await?;
+        Ok::<_, ApiError>(stream_response(response, peer, tracker))
     };
-    place(&state, &parts, bytes, scrape_here).await
+    place(&state, &parts, bytes, run).await
 }
 
 /// Sends a response piece by piece. Its memory stays reserved until it is sent, which the client

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hearth_contract::ProfileItem;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -195,7 +195,7 @@ impl ProfileObjects {
             for _ in 1..RELEASE_ATTEMPTS {
                 tokio::select! {
                     () = objects.stop.cancelled() => return,
-                    () = sleep(RELEASE_INTERVAL) => {}
+                    () = sleep_until(Instant::now() + RELEASE_INTERVAL) => {}
                 }
                 if objects.try_release(&lease).await.is_ok() {
                     return;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use super::catalog::ProfileObjects;
 use super::waiting::remove_waiting_before;
@@ -122,7 +122,7 @@ impl ProfileObjects {
             if Instant::now() + self.times.retry >= until {
                 return SaveOutcome::Postponed;
             }
-            sleep(self.times.retry).await;
+            sleep_until(Instant::now() + self.times.retry).await;
         }
     }
 

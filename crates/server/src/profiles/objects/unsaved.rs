@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::catalog::ProfileObjects;
@@ -132,7 +132,7 @@ impl ProfileObjects {
             if Instant::now() + self.times.retry >= until {
                 return None;
             }
-            sleep(self.times.retry).await;
+            sleep_until(Instant::now() + self.times.retry).await;
         }
     }
 }

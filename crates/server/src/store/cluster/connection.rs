@@ -65,13 +65,11 @@ impl MemberConnection {
     }
 
     async fn take(&mut self) -> Result<PgConnection, StoreError> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => {
-                let connected = timeout(self.bound, self.options.connect()).await;
-                Ok(connected.map_err(|_| StoreError::NoReply)??)
-            }
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
         }
+        let connected = timeout(self.bound, self.options.connect()).await;
+        Ok(connected.map_err(|_| StoreError::NoReply)??)
     }
 
     /// Begins a new life of a node; see [`nodes::register`].

@@ -140,7 +140,7 @@ async fn ends_are_recorded_when_the_database_answers_again() {
     eventually(Duration::from_secs(30), "the end is recorded", || async {
         match store.waiting_ends() {
             0 => Ok(()),
-            waiting => Err(format!("{waiting} wait")),
+            count => Err(format!("{count} wait")),
         }
     })
     .await;

@@ -68,14 +68,14 @@ async fn versions_of_a_profile_are_one_line() {
         let other = successors.insert(&told.from, &told.to);
         assert_eq!(other, None, "two sessions continued {:?}", told.from);
     }
-    let mut last = "";
+    let mut newest = "";
     let mut length = 0;
-    while let Some(next) = successors.get(last) {
-        last = next;
+    while let Some(next) = successors.get(newest) {
+        newest = next;
         length += 1;
     }
     assert_eq!(length, saved.len(), "saved versions that nobody continued");
     let node = shared.node("reader").await;
-    assert_eq!(checkout_of(&node.reader("p")).await.0, last);
+    assert_eq!(checkout_of(&node.reader("p")).await.0, newest);
     assert!(length > 0 && lost.load(Ordering::Relaxed) > 0);
 }
