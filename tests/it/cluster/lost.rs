@@ -110,7 +110,7 @@ async fn sessions_of_a_stopped_node_are_lost() {
     let cluster = cluster_of(2).await;
     let running = Running::start(&cluster).await;
     let session = running.session.clone();
-    let stopped = cluster.node(1).own_pids();
+    let stopped = [cluster.node(1).serving_pid(), cluster.node(1).pid()];
     let send = |signal| {
         for pid in &stopped {
             kill(Pid::from_raw(*pid), signal).expect("the process exists");
