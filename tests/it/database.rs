@@ -102,6 +102,8 @@ async fn sessions_go_on_while_the_database_is_away() {
     assert_eq!(kept.node("1 + 1").await.ok().result, "2");
     let rejected = api.create(&json!({})).await;
     assert_eq!(rejected.status, 503, "{}", rejected.body);
+    let unread = api.send(api.request(Method::GET, "/profiles")).await;
+    assert_eq!(unread.status, 503, "{}", unread.body);
     deleted.delete().await;
     assert_eq!(kept.node("1 + 1").await.ok().result, "2");
     postgres.restart().await;

@@ -21,6 +21,10 @@ use crate::store::cluster::{ClusterSession, ClusterSessions};
 /// The maximum time that a request waits for news about the lease.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The time limit for reading the store for a peer. The pool would wait longer for a database that
+/// does not answer.
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The time after which the load that the server has reported is too old for a beat. The server
 /// reports it twice a second. A server that cannot do that does not answer requests either.
 const LOAD_COUNTS_FOR: Duration = Duration::from_secs(4);
@@ -255,16 +259,21 @@ impl Cluster {
         });
     }
 
-    /// Returns what the store says about the lease of a peer that cannot reach it.
+    /// Returns what the store says about the lease of a peer that cannot reach it. Answers within a
+    /// second, because the peer needs the answer to keep its lease.
     pub async fn verdict_on(&self, life: &Life) -> PeerVerdict {
-        match self.sessions.latest_life(&life.name).await {
-            Err(_) => PeerVerdict::StoreAway,
-            Ok(Some((epoch, _))) if epoch > life.epoch => PeerVerdict::Fenced,
-            Ok(Some((epoch, state))) if epoch == life.epoch && !state.is_alive() => {
-                PeerVerdict::Fenced
-            }
+        if self.evidence.borrow().store_is_away {
+            return PeerVerdict::StoreAway;
+        }
+        let reading = self.sessions.latest_life(&life.name);
+        let Ok(Ok(latest)) = timeout(VERDICT_TIMEOUT, reading).await else {
+            return PeerVerdict::StoreAway;
+        };
+        match latest {
+            Some((epoch, _)) if epoch > life.epoch => PeerVerdict::Fenced,
+            Some((epoch, state)) if epoch == life.epoch && !state.is_alive() => PeerVerdict::Fenced,
             // A store that has forgotten the life has not ended it.
-            Ok(_) => PeerVerdict::Alive,
+            _ => PeerVerdict::Alive,
         }
     }
 

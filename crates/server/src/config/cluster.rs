@@ -16,17 +16,15 @@ use super::number::{number, seconds};
 use super::text::parse_trimmed;
 
 mod database;
-mod options;
 mod profile_store;
 mod secrets;
 
 pub(crate) use self::database::DatabaseUrl;
-pub(crate) use self::options::DatabaseOptions;
 pub(crate) use self::profile_store::{ProfileStoreSpec, S3Keys, S3Spec};
 pub(crate) use self::secrets::ClusterSecrets;
 
-const DATABASE_URL: &str = "HEARTH_DATABASE_URL";
-const DATABASE_URL_FILE: &str = "HEARTH_DATABASE_URL_FILE";
+pub(super) const DATABASE_URL: &str = "HEARTH_DATABASE_URL";
+pub(super) const DATABASE_URL_FILE: &str = "HEARTH_DATABASE_URL_FILE";
 const SECRET: &str = "HEARTH_CLUSTER_SECRET";
 const SECRET_FILE: &str = "HEARTH_CLUSTER_SECRET_FILE";
 const NODE_NAME: &str = "HEARTH_NODE_NAME";
@@ -360,7 +358,7 @@ impl ClusterSettings {
 }
 
 /// Returns the value of a setting and the variable that it comes from, which may name a file.
-fn value_or_file(
+pub(super) fn value_or_file(
     open: OpenFile<'_>,
     (variable, value): (&'static str, Option<&String>),
     (file_variable, file): (&'static str, Option<&PathBuf>),

@@ -10,6 +10,7 @@ mod changes;
 mod cluster;
 mod country_proxies;
 mod data_dir;
+mod database_options;
 mod describe;
 mod destinations;
 mod egress;
@@ -36,9 +37,10 @@ mod warm;
 
 pub(crate) use self::changes::{Change, adopt_reloadable, changes};
 pub(crate) use self::cluster::{
-    ClusterSecrets, ClusterSpec, DatabaseOptions, DatabaseUrl, PeerTls, ProfileStoreSpec, S3Spec,
+    ClusterSecrets, ClusterSpec, DatabaseUrl, PeerTls, ProfileStoreSpec, S3Spec,
 };
 pub(crate) use self::data_dir::DataDir;
+pub(crate) use self::database_options::DatabaseOptions;
 pub(crate) use self::describe::{Described, describe};
 pub(crate) use self::env_file::EnvFile;
 pub(crate) use self::error::ConfigError;

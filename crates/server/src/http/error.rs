@@ -69,7 +69,7 @@ pub(crate) enum ApiError {
     PageTooSlow,
     /// The session was created without `zeroDataRetention`, which the request wants.
     RetainingSession,
-    /// The store failed to read or record a scrape.
+    /// The store failed to read or record a scrape, or to read profiles.
     StoreUnusable(String),
     /// The server has no model for prompts.
     NoModel,
@@ -308,7 +308,7 @@ impl ApiError {
                 "session creation rejected: memory low"
             ),
             ApiError::StoreUnusable(reason) => {
-                tracing::error!(reason, "interaction failed: store unusable");
+                tracing::error!(reason, "request failed: store unusable");
             }
             ApiError::StoreUnavailable(reason) => {
                 tracing::error!(reason, "session creation failed: not recorded");
@@ -454,6 +454,7 @@ impl From<ProfileError> for ApiError {
     fn from(error: ProfileError) -> ApiError {
         match error {
             ProfileError::InUse(name) => ApiError::ProfileInUse(name),
+            ProfileError::Store(error) => ApiError::StoreUnusable(error.to_string()),
             error => ApiError::Internal(error.to_string()),
         }
     }

@@ -79,7 +79,7 @@ pub(crate) struct Gauges {
     pub max_descriptors: u64,
     pub accept_paused: bool,
     pub firecrawl: FirecrawlCounts,
-    /// `None` if this server is no node of a cluster.
+    /// `None` if this server is not a node of a cluster.
     pub cluster: Option<ClusterCounts>,
     /// Denied egress connections, by rule.
     pub egress_denials: Vec<(&'static str, u64)>,

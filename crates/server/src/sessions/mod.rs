@@ -10,7 +10,7 @@
 //!   response in `outcome`. `kernels` starts the kernels, and `agent` the agent-browser daemon.
 //!   `attach` connects CDP clients and viewers; the session's own programs use `program_access`.
 //! - `supervisor` ends a session and cleans up. `profile` and `checkpoints` save its profile.
-//! - `reservations` gives sessions of a cluster their place in the store, `member` does the work of
+//! - `reserve` and `reservations` give sessions of a cluster their place in the store, `member` does the work of
 //!   a node, and `reconcile` compares its sessions with the store.
 //! - `limits` enforces the resource limits, and `orphans` finds processes that outlived their
 //!   session.
@@ -51,6 +51,7 @@ mod recent_load;
 mod reconcile;
 mod registry;
 mod reservations;
+mod reserve;
 mod resources;
 mod run_code;
 mod services;

@@ -16,7 +16,7 @@ use crate::store::Store;
 pub(crate) struct Services {
     pub store: Store,
     pub metrics: Arc<Metrics>,
-    /// `None` if this server is no node of a cluster.
+    /// `None` if this server is not a node of a cluster.
     pub cluster: Option<Arc<Cluster>>,
     /// The sessions that this node is creating, for the cluster.
     pub(super) reservations: Arc<Reservations>,

@@ -1,3 +1,5 @@
+//! Tests of the membership, with a database and the threads of several nodes.
+
 use std::sync::Arc;
 use std::time::Duration;
 

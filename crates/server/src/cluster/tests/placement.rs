@@ -1,3 +1,5 @@
+//! Tests of the choice of the node that creates a session.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Tests of the decision which nodes have lost their lease, also with a model.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

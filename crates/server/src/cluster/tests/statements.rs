@@ -1,3 +1,5 @@
+//! Tests of the statements of nodes and sessions.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 //!
 //! Simulated nodes create, save and end sessions in a real database. Meanwhile they are killed and
 //! frozen, their connections are cut, and the database is restarted. Triggers record the history of
-//! leases and sessions, apart from the statements under test. At the end, [`check`] compares it with
-//! what clients were told.
+//! leases and sessions, apart from the statements under test. At the end, [`check`] compares it
+//! with what clients were told.
 
 mod check;
 mod node;

@@ -1,4 +1,4 @@
-//! What outlives the nodes of a test: the object storage, and what clients were told.
+//! The parts of a test that outlive its nodes: the object storage, and the results for clients.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};

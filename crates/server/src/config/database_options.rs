@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 
-use super::{DATABASE_URL, DATABASE_URL_FILE, DatabaseUrl, value_or_file};
-use crate::config::ConfigError;
-use crate::config::settings::Config;
+use super::cluster::{DATABASE_URL, DATABASE_URL_FILE, DatabaseUrl, value_or_file};
+use super::error::ConfigError;
+use super::settings::Config;
 
 /// The names of the fields in [`Config`].
 const IDS: [&str; 2] = ["database_url", "database_url_file"];
