@@ -16,8 +16,8 @@
 //! - [`document`] compares generated sections of documents with what tests observed;
 //! - [`netns`] gives a test private namespaces, [`plain_user`] an unprivileged user, and
 //!   [`ExternalListener`] listeners that no session may reach;
-//! - [`TestPostgres`] is a private PostgreSQL server, [`TestBucket`] a private S3-compatible one with
-//!   faults, and [`TestCluster`] several servers that share a database;
+//! - [`TestPostgres`] is a private PostgreSQL server, [`TestBucket`] a private S3-compatible one
+//!   with faults, and [`TestCluster`] several servers that share a database;
 //! - [`eventually`] is the only function that polls.
 //!
 //! This crate must not depend on the server's crates. It has the same view of the server as any
