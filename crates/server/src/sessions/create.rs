@@ -208,7 +208,9 @@ impl Registry {
             reservation,
         };
         let dir = prepared.resources.sandbox.dir.name().to_owned();
-        let session = self.hand_over(prepared, new).instrument(span).await?;
+        let session = Box::pin(self.hand_over(prepared, new))
+            .instrument(span)
+            .await?;
         tracing::info!(dir, "session created");
         self.count_created();
         if self.is_stopping() {

@@ -121,15 +121,12 @@ impl Registry {
     /// a cluster, both are about all nodes.
     pub async fn concurrency(&self, team: &Team) -> Result<(usize, usize), StoreError> {
         let max = self.team_quota.max();
-        let (active, total) = match self.cluster() {
-            Some(cluster) => (
-                cluster.sessions().count(team).await?,
-                cluster.view().max_sessions(),
-            ),
-            None => {
-                let active = self.team_quota.counts().get(team).copied();
-                (active.unwrap_or(0), max.server)
-            }
+        let (active, total) = if let Some(cluster) = self.cluster() {
+            let active = cluster.sessions().count(team).await?;
+            (active, cluster.view().max_sessions())
+        } else {
+            let active = self.team_quota.counts().get(team).copied();
+            (active.unwrap_or(0), max.server)
         };
         Ok((active, max.team.map_or(total, |max| max.min(total))))
     }

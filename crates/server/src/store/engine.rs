@@ -51,21 +51,24 @@ pub(super) trait Columns {
 /// because waiting for its reply would keep it from other statements.
 macro_rules! on_connection {
     ($pool:expr, $limit:expr, $connection:ident => $work:expr) => {
-        match $pool {
-            Pool::Sqlite(pool) => {
-                let mut $connection = pool.acquire().await?;
-                Ok($work.await?)
-            }
-            Pool::Postgres(pool) => {
-                let mut $connection = pool.acquire().await?;
-                // The state of a statement of PostgreSQL is large.
-                let result = timeout($limit, Box::pin($work)).await;
-                if result.is_err() {
-                    drop($connection.detach());
+        // Boxed, because the state of a statement is large.
+        Box::pin(async move {
+            match $pool {
+                Pool::Sqlite(pool) => {
+                    let mut $connection = pool.acquire().await?;
+                    Ok($work.await?)
                 }
-                Ok(result.map_err(|_| StoreError::NoReply)??)
+                Pool::Postgres(pool) => {
+                    let mut $connection = pool.acquire().await?;
+                    let result = timeout($limit, $work).await;
+                    if result.is_err() {
+                        drop($connection.detach());
+                    }
+                    Ok(result.map_err(|_| StoreError::NoReply)??)
+                }
             }
-        }
+        })
+        .await
     };
 }
 

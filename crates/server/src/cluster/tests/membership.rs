@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::store::cluster::{ClusterSessions, MemberConnection};
 use crate::store::{Store, StorePlace};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 

@@ -58,7 +58,7 @@ fn a_gap_begins_the_count_again() {
 #[test]
 fn few_looks_decide_nothing() {
     let times = RefereeTimes {
-        max_gap: Duration::from_secs(60),
+        max_gap: Duration::from_mins(1),
         ..TIMES
     };
     let mut referee = Referee::new(times);

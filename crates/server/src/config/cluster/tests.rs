@@ -71,7 +71,7 @@ fn a_node_has_a_name_and_an_address() {
     assert_eq!(spec.node_name, "a-1.example");
     assert_eq!(spec.peer_address, ([127, 0, 0, 1], 4001).into());
     assert_eq!(spec.peer_tls, PeerTls::Off);
-    assert_eq!(spec.drain, Duration::from_secs(60));
+    assert_eq!(spec.drain, Duration::from_mins(1));
 }
 
 #[test]

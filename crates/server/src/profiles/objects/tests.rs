@@ -35,19 +35,19 @@ const EPOCH: i64 = 1;
 
 /// Times that no event of the tests takes, unless a fault lasts.
 const TIMES: SaveTimes = SaveTimes {
-    wait: Duration::from_secs(60),
+    wait: Duration::from_mins(1),
     retry: Duration::from_millis(50),
-    give_up: Duration::from_secs(600),
+    give_up: Duration::from_mins(10),
 };
 
 /// The database and the place for profiles that nodes share.
 struct Shared {
-    _postgres: TestPostgres,
+    postgres: TestPostgres,
     database: String,
     leases: ProfileLeases,
     place: ProfileStoreSpec,
     s3: Option<TestBucket>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// One node.
@@ -80,7 +80,7 @@ impl Shared {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let place = ProfileStoreSpec::Dir(dir.path().join("profiles"));
         let mut shared = Shared::new(place, None).await;
-        shared._dir = dir;
+        shared.dir = dir;
         shared
     }
 
@@ -88,12 +88,12 @@ impl Shared {
         let postgres = TestPostgres::start().await;
         let database = postgres.create_database();
         Shared {
-            leases: open_test_database(&database).await,
+            leases: Box::pin(open_test_database(&database)).await,
             database,
-            _postgres: postgres,
+            postgres,
             place,
             s3,
-            _dir: tempfile::tempdir().expect("a temporary directory"),
+            dir: tempfile::tempdir().expect("a temporary directory"),
         }
     }
 
@@ -102,7 +102,7 @@ impl Shared {
     }
 
     fn sql(&self, sql: &str) -> String {
-        self._postgres.query(&self.database, sql)
+        self.postgres.query(&self.database, sql)
     }
 
     fn open_bucket(&self) -> Bucket {
@@ -134,7 +134,7 @@ impl Shared {
         Node {
             name,
             dir,
-            objects: opened.await.expect("opened"),
+            objects: Box::pin(opened).await.expect("opened"),
             tasks,
             stop,
         }

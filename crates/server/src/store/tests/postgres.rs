@@ -1,6 +1,7 @@
 //! Tests of what only a PostgreSQL database does: nodes share it, and it can be away.
 
 use hearth_test_support::eventually;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 
@@ -125,7 +126,8 @@ async fn ends_are_recorded_when_the_database_answers_again() {
     let (mut server, url) = start().await;
     let (store, writer) = open_as(&url, "a").await;
     let stop = CancellationToken::new();
-    let writing = tokio::spawn(writer.run(stop.clone()));
+    let tasks = TaskTracker::new();
+    tasks.spawn(writer.run(stop.clone()));
     let begun = session(0);
     store.begin_session(&begun).await.expect("written");
     server.stop();
@@ -146,7 +148,8 @@ async fn ends_are_recorded_when_the_database_answers_again() {
     .await;
     assert_eq!(store.ended_sessions(at(0), 10).await.expect("read"), [end]);
     stop.cancel();
-    writing.await.expect("it ended");
+    tasks.close();
+    tasks.wait().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Random decisions that a seed repeats.
 
-/// A generator of random numbers (SplitMix64).
+/// A generator of random numbers (`SplitMix64`).
 #[derive(Debug)]
 pub(super) struct Random(u64);
 

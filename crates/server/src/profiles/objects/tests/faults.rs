@@ -4,7 +4,7 @@ use hearth_test_support::{BucketFault, eventually};
 
 use super::*;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Times of a node that does not wait for the object storage.
 const IMPATIENT: SaveTimes = SaveTimes {
