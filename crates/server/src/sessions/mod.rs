@@ -10,8 +10,8 @@
 //!   response in `outcome`. `kernels` starts the kernels, and `agent` the agent-browser daemon.
 //!   `attach` connects CDP clients and viewers; the session's own programs use `program_access`.
 //! - `supervisor` ends a session and cleans up. `profile` and `checkpoints` save its profile.
-//! - `reserve` and `reservations` give sessions of a cluster their place in the store, `member` does the work of
-//!   a node, and `reconcile` compares its sessions with the store.
+//! - `reserve` and `reservations` give sessions of a cluster their place in the store, `member`
+//!   does the work of a node, and `reconcile` compares its sessions with the store.
 //! - `limits` enforces the resource limits, and `orphans` finds processes that outlived their
 //!   session.
 //!
