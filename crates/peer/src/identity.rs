@@ -10,7 +10,7 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::error::IdentityError;
 use crate::fingerprint::Fingerprint;
-use crate::tls::provider;
+use crate::provider::provider;
 
 /// The key and the certificate of this process. The key exists only in its memory.
 #[derive(Clone)]

@@ -7,7 +7,7 @@
 //! there is no certificate authority, and the secret never leaves a node.
 //!
 //! - `fingerprint`, `claim`, `identity`: what a node publishes, and its key.
-//! - `tls`: the TLS configurations of both ends.
+//! - `tls`, `provider`: the TLS configurations of both ends.
 //! - `client`, `link`, `pool`, `exchange`, `received`: requests to other nodes (`remote`). A connection has one
 //!   request at a time. The body of a response owns its connection, so a caller that leaves
 //!   closes it. A connection that has finished its response is kept for the next request.
@@ -28,6 +28,7 @@ mod identity;
 mod link;
 mod nonces;
 mod pool;
+mod provider;
 mod received;
 mod remote;
 mod signature;

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::crypto::CryptoProvider;
 use crate::claim::authenticate;
 use crate::fingerprint::{from_hex, hex};
 use crate::nonces::{NONCE_BYTES, Nonces};
-use crate::tls::provider;
+use crate::provider::provider;
 
 /// The header that contains the signature.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("x-hearth-node-signature");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
+use tokio_rustls::rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -23,11 +23,6 @@ use crate::identity::Identity;
 
 /// The bytes that an accepted client receives before its first request.
 pub(crate) const GREETING: [u8; 1] = *b"H";
-
-/// Returns the implementation of the cryptography.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
-}
 
 /// Returns the configuration of a connection to the node with `fingerprint`.
 pub(crate) fn client_config(
