@@ -36,6 +36,8 @@ mod values;
 mod warm;
 
 pub(crate) use self::changes::{Change, adopt_reloadable, changes};
+#[cfg(test)]
+pub(crate) use self::cluster::S3Keys;
 pub(crate) use self::cluster::{
     ClusterSecrets, ClusterSpec, DatabaseUrl, PeerTls, ProfileStoreSpec, S3Spec,
 };

@@ -4,7 +4,7 @@ use hearth_contract::CreateRequest;
 
 use super::error::SessionError;
 use super::registry::Registry;
-use super::reservations::NewId;
+use super::reserve::NewId;
 use crate::cluster::View;
 use crate::profiles::{ProfileId, ProfileLease};
 use crate::store::cluster::{FencedLease, LeaseOwner};
