@@ -271,12 +271,15 @@ async fn saved_versions_follow_each_other(shared: Shared) {
 
 #[tokio::test]
 async fn saved_versions_follow_each_other_in_a_bucket() {
-    saved_versions_follow_each_other(Shared::in_bucket().await).await;
+    Box::pin(saved_versions_follow_each_other(Shared::in_bucket().await)).await;
 }
 
 #[tokio::test]
 async fn saved_versions_follow_each_other_in_a_directory() {
-    saved_versions_follow_each_other(Shared::in_directory().await).await;
+    Box::pin(saved_versions_follow_each_other(
+        Shared::in_directory().await,
+    ))
+    .await;
 }
 
 #[tokio::test]
@@ -355,12 +358,18 @@ async fn a_checkpoint_is_void_after_a_commit(shared: Shared) {
 
 #[tokio::test]
 async fn a_checkpoint_is_void_after_a_commit_in_a_bucket() {
-    a_checkpoint_is_void_after_a_commit(Shared::in_bucket().await).await;
+    Box::pin(a_checkpoint_is_void_after_a_commit(
+        Shared::in_bucket().await,
+    ))
+    .await;
 }
 
 #[tokio::test]
 async fn a_checkpoint_is_void_after_a_commit_in_a_directory() {
-    a_checkpoint_is_void_after_a_commit(Shared::in_directory().await).await;
+    Box::pin(a_checkpoint_is_void_after_a_commit(
+        Shared::in_directory().await,
+    ))
+    .await;
 }
 
 #[tokio::test]

@@ -52,17 +52,17 @@ async fn a_profile_waits_for(fault: BucketFault) {
 
 #[tokio::test]
 async fn a_profile_waits_for_a_bucket_that_is_away() {
-    a_profile_waits_for(BucketFault::Away).await;
+    Box::pin(a_profile_waits_for(BucketFault::Away)).await;
 }
 
 #[tokio::test]
 async fn a_profile_waits_for_a_bucket_that_does_not_respond() {
-    a_profile_waits_for(BucketFault::Silent).await;
+    Box::pin(a_profile_waits_for(BucketFault::Silent)).await;
 }
 
 #[tokio::test]
 async fn a_profile_waits_for_a_bucket_that_fails() {
-    a_profile_waits_for(BucketFault::Failing).await;
+    Box::pin(a_profile_waits_for(BucketFault::Failing)).await;
 }
 
 #[tokio::test]
