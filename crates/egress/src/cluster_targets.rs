@@ -1,5 +1,5 @@
-//! What belongs to the cluster of this server: the ports between its nodes, its database and its
-//! object storage. Sessions cannot connect to them, whatever the settings allow.
+//! The targets that belong to the cluster of this server: the ports between its nodes, its database
+//! and its object storage. Sessions cannot connect to them, whatever the settings allow.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -37,8 +37,8 @@ impl CurrentTargets {
         names.any(|(other, port)| *port == target.port && other.eq_ignore_ascii_case(name))
     }
 
-    /// Returns true if a socket address is one of the cluster. A port on one address of this machine
-    /// counts on all of them, because listeners may have the wildcard address.
+    /// Returns true if a socket address is one of the cluster. A port on one address of this
+    /// machine counts on all of them, because listeners may have the wildcard address.
     pub(crate) fn contains(&self, socket: SocketAddr) -> bool {
         let socket = canonical(socket);
         let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);

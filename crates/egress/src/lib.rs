@@ -8,8 +8,9 @@
 //!   `addresses` and the list of `allow`. `block_list` has the hosts of advertisements, and
 //!   `session_rules` what differs between sessions. `denied` explains the decision, `headers`
 //!   removes hop-by-hop fields and `upstream` parses the upstream proxy.
-//! - State: `cluster_targets` and `self_ports` are what no setting opens. `connection` holds the state of the server, of a session's proxy and of a connection.
-//!   `denials` and `meter` count.
+//! - State: `cluster_targets` and `self_ports` hold the targets that no setting opens. `connection`
+//!   holds the state of the server, of a session's proxy and of a connection. `denials` and `meter`
+//!   count.
 //! - I/O: `proxy` accepts connections. `forward` handles plain requests and `tunnel` handles
 //!   CONNECT. `dial` resolves a name once and connects to exactly the addresses that were checked.
 //!   `relay` and `splice` copy bytes. `response` builds the proxy's own responses.

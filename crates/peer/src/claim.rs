@@ -10,14 +10,14 @@ use crate::fingerprint::{Fingerprint, from_hex, hex};
 /// Separates these authentication codes from others with the same secret.
 const DOMAIN: &[u8] = b"hearth peer v1";
 
-/// What a node says about itself in the store.
+/// A node's statement about itself in the store.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
     /// The name of the node.
     pub name: &'a str,
     /// The number of this life of the node.
     pub epoch: i64,
-    /// Where other nodes reach it.
+    /// The address at which other nodes reach it.
     pub address: SocketAddr,
     /// The fingerprint of its certificate.
     pub fingerprint: Fingerprint,
@@ -26,8 +26,8 @@ pub struct Claim<'a> {
 impl Claim<'_> {
     /// Returns the proof, as hexadecimal digits.
     ///
-    /// Whoever can write into the store, but does not know the secret, cannot become a node, because
-    /// no other node accepts the fingerprint.
+    /// A writer of the store that does not know the secret cannot become a node, because no other
+    /// node accepts the fingerprint.
     pub fn prove(&self, secret: &[u8]) -> String {
         hex(&self.code(secret).finalize().into_bytes())
     }

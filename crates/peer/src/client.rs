@@ -57,7 +57,7 @@ pub struct ClientLimits {
     pub idle_time: Duration,
 }
 
-/// How the other end learns that this is a node.
+/// The evidence by which the other end recognizes a node.
 #[derive(Debug)]
 enum Trust {
     Pinned(Identity),

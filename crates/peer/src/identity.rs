@@ -21,8 +21,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Creates a key and a certificate that it signs itself. The name in the certificate is only for
-    /// people: peers compare the fingerprint.
+    /// Creates a key and a certificate that it signs itself. The name in the certificate is only
+    /// for people: peers compare the fingerprint.
     pub fn generate(name: &str) -> Result<Identity, IdentityError> {
         let provider = provider();
         let pair = KeyPair::generate()?;

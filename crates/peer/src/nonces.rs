@@ -30,8 +30,8 @@ impl Nonces {
         }
     }
 
-    /// Returns true, once, for a nonce that is new. Returns false when there are too many, because a
-    /// signature that cannot be checked is not valid.
+    /// Returns true, once, for a nonce that is new. Returns false when there are too many, because
+    /// a signature that cannot be checked is not valid.
     pub fn use_once(&mut self, nonce: [u8; NONCE_BYTES], now: u64) -> bool {
         if now.saturating_sub(self.began) >= self.period {
             let elapsed = now.saturating_sub(self.began);

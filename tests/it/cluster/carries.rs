@@ -1,4 +1,4 @@
-//! What passes through a node that does not own the session.
+//! Requests and sockets that pass through a node that does not own the session.
 
 use std::time::Duration;
 

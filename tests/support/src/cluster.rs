@@ -102,7 +102,7 @@ impl TestCluster {
         self.postgres.query(&self.builders.database, sql)
     }
 
-    /// Returns an address that a session contains, with a node in place of the public origin.
+    /// Returns an address that a session contains, with a node instead of the public origin.
     pub fn through(&self, number: usize, url: &str) -> String {
         let public = format!("127.0.0.1:{}", self.builders.public_port);
         assert!(

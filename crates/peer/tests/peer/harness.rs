@@ -82,7 +82,7 @@ impl KnownPeers for Known {
     }
 }
 
-/// What happened on a node.
+/// The events on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub accepted: usize,

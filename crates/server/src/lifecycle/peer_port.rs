@@ -74,8 +74,8 @@ impl PeerPort {
         }
     }
 
-    /// Serves requests of other nodes, and asks them about the lease of this one when the store does
-    /// not answer, as tasks of `tasks`. Keeps sessions away from the ports of the cluster.
+    /// Serves requests of other nodes, and asks them about the lease of this one when the store
+    /// does not answer, as tasks of `tasks`. Keeps sessions away from the ports of the cluster.
     pub async fn start(self, state: &AppState, tasks: &Tasks) -> anyhow::Result<()> {
         let access = self.access()?;
         let registry = state.registry();

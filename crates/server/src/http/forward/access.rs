@@ -77,8 +77,8 @@ pub(crate) async fn admit_node(
         let reason = "it does not accept this node".to_owned();
         return ApiError::NodeUnreachable(reason).into_response();
     }
-    // A process that was stopped must not answer for sessions that it no longer owns. Two nodes that
-    // both lack the store must be able to vouch for each other.
+    // A process that was stopped must not answer for sessions that it no longer owns. Two nodes
+    // that both lack the store must be able to vouch for each other.
     let is_verdict = request.uri().path() == verdict::PATH;
     if !is_verdict && cluster.settle().await == Standing::Suspect {
         let reason = "the node does not know whether it has its lease".to_owned();

@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
 /// The exit code of code that was killed.
 const KILLED: i32 = 137;
 
-/// What a request asks for, as far as its answer depends on it.
+/// The task of a request, as far as its answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     /// Run code in a session.
