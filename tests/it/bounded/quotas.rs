@@ -303,7 +303,8 @@ async fn lists_of_profiles_of_one_team_do_not_delay_those_of_another() {
     let code = "import sqlite3, sys
 store = sqlite3.connect(sys.argv[1], timeout=30)
 rows = ((f'{n:064x}', 'name:alpha', f'\"{n}\"', 1, 1) for n in range(2000))
-store.executemany('INSERT INTO profiles VALUES (?, ?, ?, ?, ?)', rows)
+columns = 'id, team, name_json, size_bytes, saved_at_ms'
+store.executemany(f'INSERT INTO profiles ({columns}) VALUES (?, ?, ?, ?, ?)', rows)
 store.commit()";
     let store = server.data_dir().join("hearth.db");
     let filled = Command::new("python3")
