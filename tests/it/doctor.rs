@@ -250,7 +250,7 @@ async fn every_invalid_setting_has_its_own_line() {
         ("HEARTH_VIEWPORT", "set HEARTH_VIEWPORT=1280x720"),
         (
             "HEARTH_MAX_SESSIONS",
-            "set HEARTH_MAX_SESSIONS to a whole number from 1 to 10000",
+            "set HEARTH_MAX_SESSIONS to a whole number from 0 to 10000",
         ),
         ("HEARTH_LOG", "set --log=info"),
     ]) {
