@@ -185,7 +185,7 @@ async fn a_client_that_disconnects_cancels_its_execution() {
         let waiting = std::time::Instant::now();
         session.run(language, &marked(language, "next")).await.ok();
         assert!(
-            waiting.elapsed() < Duration::from_secs(4),
+            waiting.elapsed() < Duration::from_secs(30),
             "{language}: the next execution waited {:?}",
             waiting.elapsed()
         );
