@@ -6,8 +6,10 @@
 //! sessions, `store` keeps records across restarts, `backup` copies both, and `live_view` shows a
 //! session's current tab to people.
 //!
+//! `cluster` is this server as a node of a cluster, and `object_storage` has the profiles of a
+//! cluster. `page_driver` drives a tab for `scrape`, and `operator` is the operator page.
 //! `firecrawl` is the Firecrawl server for which this one is the front, and `outgoing` sends
-//! requests to other servers. `object_storage` has the profiles of a cluster.
+//! requests to other servers.
 //!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
 //! and stops the server. `capacity` calculates the default session limit, and

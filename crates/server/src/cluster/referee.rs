@@ -31,7 +31,7 @@ impl RefereeTimes {
 }
 
 /// The minimum number of looks that must see the same beat.
-const MIN_LOOKS: u32 = 4;
+const MIN_LOOKS: u32 = 5;
 
 /// The beat of a node in one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Referee {
                 },
             };
             // From after the first look to before this one, the beat certainly stood still.
-            if now.looks > MIN_LOOKS && asked.since(now.since) > self.times.dead_after {
+            if now.looks >= MIN_LOOKS && asked.since(now.since) > self.times.dead_after {
                 verdicts.push(node.clone());
             }
             watched.insert(node.life.clone(), now);

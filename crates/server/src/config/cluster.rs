@@ -103,7 +103,8 @@ pub(crate) struct ClusterSettings {
     peer_tls: PeerTls,
 
     /// Place for profiles in a cluster: s3://BUCKET/PREFIX, or file:///DIRECTORY for a directory
-    /// that all nodes share. Without it, requests with a profile work on a single node only
+    /// that all nodes share. Without it, requests with a profile get a 503 as soon as two nodes can
+    /// have sessions
     #[arg(long, env = "HEARTH_PROFILE_STORE", value_name = "URL",
           value_parser = parse_trimmed::<String>)]
     profile_store: Option<String>,

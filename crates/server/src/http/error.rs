@@ -1,8 +1,8 @@
 //! The status code, body and `Retry-After` of every error of the API.
 //!
-//! Official clients retry a POST after some 5xx statuses, 408 and 409. Therefore the server never
-//! sends such a status once user code may have started. Every execution error in this module means
-//! that the code has not started.
+//! Official clients repeat a POST after a 502, and other clients after any 5xx, 408 or 409. So the
+//! server never sends such a status once user code may have started. Every execution error in this
+//! module means that the code has not started.
 
 use axum::Json;
 use axum::http::header::RETRY_AFTER;

@@ -15,8 +15,8 @@ use crate::cluster::{Cluster, Life};
 use crate::store::SessionRecord;
 use crate::store::cluster::FencedLease;
 
-/// The maximum number of sessions that wait to be withdrawn. `reconcile` finds further ones a
-/// minute later.
+/// The maximum number of sessions that wait to be withdrawn. `reconcile` finds further ones up to
+/// 30 s later.
 const MAX_ABANDONED: usize = 10_000;
 
 /// The sessions that this node is creating.
