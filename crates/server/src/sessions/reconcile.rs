@@ -101,7 +101,7 @@ async fn compare(registry: &Registry, cluster: &Cluster, life: &Life) -> Result<
     }
     // A session that has ended keeps its lease while its profile is saved.
     known.extend(registry.profiles().saving());
-    let leases = ProfileLeases::new(cluster.sessions().pool().clone());
+    let leases = ProfileLeases::new(cluster.sessions().database().clone());
     leases
         .release_unknown(&life.name, life.epoch, &known)
         .await?;
@@ -111,7 +111,7 @@ async fn compare(registry: &Registry, cluster: &Cluster, life: &Life) -> Result<
 /// Releases the leases on profiles of nodes that are not alive, whenever sessions of such nodes
 /// were looked for.
 pub(super) async fn release_leases(cluster: Arc<Cluster>) {
-    let leases = ProfileLeases::new(cluster.sessions().pool().clone());
+    let leases = ProfileLeases::new(cluster.sessions().database().clone());
     loop {
         cluster.swept().await;
         match leases.release_stale().await {
