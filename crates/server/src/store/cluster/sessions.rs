@@ -133,6 +133,14 @@ const NEWEST_OF_TEAM: &str = "
     FROM sessions WHERE team = $1 AND active_at_ms IS NOT NULL
     ORDER BY id DESC LIMIT $2";
 
+/// Selects the sessions of one team, or of all teams if $2 is NULL, that have ended last.
+const ENDED_LAST: &str = "
+    SELECT id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest,
+           destroyed_reason, destroyed_at_ms, duration_ms, limit_name, limit_value
+    FROM sessions
+    WHERE destroyed_at_ms > $1 AND active_at_ms IS NOT NULL AND ($2::text IS NULL OR team = $2)
+    ORDER BY destroyed_at_ms DESC LIMIT $3";
+
 const COUNT_OF_TEAM: &str = "
     SELECT COUNT(*) FROM sessions WHERE team = $1 AND destroyed_reason IS NULL";
 
@@ -284,6 +292,27 @@ impl ClusterSessions {
             Ok::<_, StoreError>(reading.fetch_all(&mut *connection).await?)
         })?;
         Ok(rows.iter().filter_map(read).collect())
+    }
+
+    /// Returns at most `max` sessions of a team, or of all teams, that have ended after `since`, the
+    /// last end first. Skips invalid rows.
+    pub async fn ended(
+        &self,
+        since: Timestamp,
+        team: Option<&Team>,
+        max: usize,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let reading = sqlx::query(ENDED_LAST)
+            .bind(since.as_millisecond())
+            .bind(team.map(|team| &**team))
+            .bind(i64::try_from(max).unwrap_or(i64::MAX));
+        let rows = on_connection!(self.database, Read, connection => async {
+            Ok::<_, StoreError>(reading.fetch_all(&mut *connection).await?)
+        })?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| SessionRecord::read(row))
+            .collect())
     }
 
     /// Returns the epoch and the state of the latest life of a node's name.
