@@ -1,6 +1,7 @@
 //! The parts of the operator page that only a cluster has: the nodes, and the sessions of all of
 //! them.
 
+use std::cmp::Reverse;
 use std::pin::pin;
 
 use axum::body::Bytes;
@@ -46,19 +47,19 @@ pub(super) async fn add_nodes(state: &mut OperatorState, forwarding: &Forwarding
         let sessions = answer.and_then(|answer| read(&answer));
         state.nodes.push(describe(&node, sessions.is_some()));
         let sessions = sessions.unwrap_or_default().into_iter().take(room);
-        let sessions: Vec<_> = sessions.map(Listed::Other).collect();
-        room -= sessions.len();
-        for mut session in sessions {
+        let before = state.sessions.len();
+        state.sessions.extend(sessions.map(Listed::Other));
+        let added = &mut state.sessions[before..];
+        room -= added.len();
+        for session in added {
             session.set_node(&node.life.name);
-            state.sessions.push(session);
         }
     }
     state.nodes.sort_by(|one, other| one.name.cmp(&other.name));
     // The newest first, as on a single server.
-    let created_at = |session: &Listed<_>| session.created_at().to_owned();
     state
         .sessions
-        .sort_by_cached_key(|session| std::cmp::Reverse(created_at(session)));
+        .sort_by_cached_key(|session| Reverse(session.created_at().to_owned()));
 }
 
 fn read(answer: &Bytes) -> Option<Vec<Map<String, Value>>> {
