@@ -222,6 +222,9 @@ async fn the_profile_of_a_lost_node_is_free_and_as_it_was_saved_last() {
     nodes.cluster.stop().await;
 }
 
+/// The time between two attempts of a client to create a session.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The number that the profile's pages have counted to.
 const COUNTER: &str = "return Number(localStorage.counter ?? 0)";
 
@@ -231,6 +234,8 @@ async fn count(api: Api, site: Arc<Site>, stop: Arc<AtomicBool>) -> Vec<(u64, u6
     while !stop.load(Ordering::Relaxed) {
         let reply = api.create(&saving("p")).await;
         if reply.status != 200 {
+            // As clients do. Constant attempts would take the processors from the saving session.
+            tokio::time::sleep(PAUSE).await;
             continue;
         }
         let session = api.session_of(reply.ok());
