@@ -10,6 +10,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::certificates::https_site::Authority;
+
 fn node(postgres: &TestPostgres) -> ServerBuilder {
     TestServer::builder().in_cluster(&postgres.url(), "node-a")
 }
@@ -170,6 +172,43 @@ async fn a_database_that_cannot_be_used_is_one_clear_error() {
     assert_eq!(rejection.code, Some(78), "{rejection:?}");
     let expected = "HEARTH_DATABASE_URL: the URL does not start with postgresql://\n  fix: set ";
     assert!(rejection.stderr.contains(expected), "{rejection:?}");
+}
+
+#[tokio::test]
+async fn the_certificate_of_the_database_is_verified() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (certificate, key) = authority.certificate();
+    let postgres = TestPostgres::start_with_tls(&certificate, &key).await;
+    let verified_by = |postgres: &TestPostgres, authority: &Authority| {
+        let (url, file) = (postgres.url(), authority.file());
+        format!("{url}?sslmode=verify-full&sslrootcert={}", file.display())
+    };
+    let url = verified_by(&postgres, &authority);
+    let builder = TestServer::builder().in_cluster(&url, "node-a");
+    let server = builder.start().await;
+    let session = server.with_key(CLUSTER_KEY).session().await;
+    assert_eq!(session.node("6 * 7").await.ok().result, "42");
+    let connections = "SELECT COUNT(*) > 0, BOOL_AND(ssl) FROM pg_stat_ssl
+        JOIN pg_stat_activity USING (pid) WHERE application_name = 'hearth'";
+    assert_eq!(postgres.query("postgres", connections), "t|t");
+    session.delete().await;
+    server.stop().await;
+
+    let (certificate, key) = authority.certificate_of_another_host();
+    let other = TestPostgres::start_with_tls(&certificate, &key).await;
+    let plain = TestPostgres::start().await;
+    for url in [
+        verified_by(&postgres, &stranger),
+        // The authorities of the machine.
+        format!("{}?sslmode=verify-full", postgres.url()),
+        verified_by(&other, &authority),
+        verified_by(&plain, &authority),
+    ] {
+        let builder = TestServer::builder().in_cluster(&url, "node-a");
+        let rejection = builder.refused().await;
+        assert_eq!(rejection.code, Some(78), "{url}: {rejection:?}");
+        assert!(rejection.stderr.contains("TLS"), "{url}: {rejection:?}");
+    }
 }
 
 #[tokio::test]

@@ -45,8 +45,9 @@ pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
 pub use location::Location;
 pub use operator::{
-    DiskPressure, EndedResponse, EndedSession, LivenessResponse, MemoryPressure, NotReady,
-    OperatorExecution, OperatorSession, OperatorState, Pressure, ReadinessResponse, Scope,
+    DiskPressure, EndedResponse, EndedSession, Listed, LivenessResponse, MemoryPressure, NotReady,
+    OperatorExecution, OperatorNode, OperatorSession, OperatorState, Pressure, ReadinessResponse,
+    Scope,
 };
 pub use response::{
     ConcurrencyResponse, CreateResponse, DeleteResponse, HealthResponse, ListResponse,

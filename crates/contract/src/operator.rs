@@ -1,6 +1,7 @@
 //! Responses for operators: liveness, readiness and the state of the server.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::response::True;
 
@@ -126,10 +127,71 @@ pub struct OperatorState {
     pub pressure: Pressure,
     /// Processes that outlived their sessions. Must be 0.
     pub leaked_processes: usize,
-    /// Active sessions, newest first.
-    pub sessions: Vec<OperatorSession>,
+    /// The nodes of a cluster, by name. Absent without one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<OperatorNode>,
+    /// Active sessions of all nodes, newest first.
+    pub sessions: Vec<Listed<OperatorSession>>,
     /// The last ten sessions that ended, newest first.
     pub ended: Vec<EndedSession>,
+}
+
+/// A node of a cluster, as the node that responds sees it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperatorNode {
+    /// Its name.
+    pub name: String,
+    /// `up` or `draining`.
+    pub state: &'static str,
+    /// False if it lacks memory, disk space or a working browser.
+    pub ready: bool,
+    /// Its sessions.
+    pub sessions: usize,
+    /// Its maximum number of sessions.
+    pub max_sessions: usize,
+    /// The version of the server.
+    pub version: String,
+    /// False if it did not answer, so its sessions are missing.
+    pub answers: bool,
+}
+
+/// An item of this node, or of another one as that one describes it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Listed<T> {
+    /// An item of this node.
+    Own(Box<T>),
+    /// An item of another node.
+    Other(Map<String, Value>),
+}
+
+impl Listed<OperatorSession> {
+    /// Wraps a session of this node.
+    pub fn own(session: OperatorSession) -> Self {
+        Listed::Own(Box::new(session))
+    }
+
+    /// Sets the name of the session's node.
+    pub fn set_node(&mut self, name: &str) {
+        match self {
+            Listed::Own(session) => session.node = Some(name.to_owned()),
+            Listed::Other(session) => {
+                session.insert("node".to_owned(), Value::from(name));
+            }
+        }
+    }
+
+    /// Returns the creation time, or an empty text if there is none.
+    pub fn created_at(&self) -> &str {
+        match self {
+            Listed::Own(session) => &session.created_at,
+            Listed::Other(session) => session
+                .get("createdAt")
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+        }
+    }
 }
 
 /// The response of `DELETE /operator/sessions/{id}`.
@@ -199,6 +261,9 @@ pub struct OperatorSession {
     pub id: String,
     /// The display name of the team.
     pub team: String,
+    /// The node of a cluster that has the session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The creation time.
     pub created_at: String,
     /// The latest time at which the session ends.

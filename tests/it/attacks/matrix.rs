@@ -262,6 +262,24 @@ const CITED: &[Cited] = &[
         ],
     ),
     cited(
+        "H17",
+        "the port between the nodes of a cluster answers only nodes: without a certificate that the \
+         database has with a proof, or without TLS a signature, nobody is served",
+        &[
+            "strangers_get_no_answer_of_a_peer_port",
+            "without_tls_requests_need_a_signature",
+            "a_node_with_another_secret_is_no_peer",
+            "a_client_with_an_unknown_certificate_is_refused",
+            "a_client_without_a_certificate_is_refused",
+        ],
+    ),
+    cited(
+        "B10",
+        "sessions reach neither nodes, nor the database, nor the object storage of a cluster, \
+         whatever `HEARTH_EGRESS` and `HEARTH_EGRESS_ALLOW` are",
+        &["sessions_reach_no_port_of_the_cluster"],
+    ),
+    cited(
         "D13",
         "names whose DNS server never answers delay no other session",
         &["lookups_that_hang_delay_no_other_session"],

@@ -57,6 +57,15 @@ impl Authority {
         (self.path("site.pem"), self.path("site.key"))
     }
 
+    /// Creates a certificate of another host that this authority has signed. Returns its file and
+    /// that of its key.
+    pub fn certificate_of_another_host(&self) -> (PathBuf, PathBuf) {
+        let signed_by = ["-CA", "ca.pem", "-CAkey", "ca.key"];
+        let names = "subjectAltName=DNS:db.example";
+        self.create_for(names, "other", "CN=other", &["CA:FALSE"], &signed_by);
+        (self.path("other.pem"), self.path("other.key"))
+    }
+
     /// Starts a website whose certificate nobody else has signed.
     pub fn self_signed_site(&self) -> HttpsSite {
         self.create("self", "CN=self", &["CA:FALSE"], &[]);
@@ -73,6 +82,18 @@ impl Authority {
     }
 
     fn create(&self, name: &str, subject: &str, constraints: &[&str], signed_by: &[&str]) {
+        let names = "subjectAltName=IP:127.0.0.1,DNS:localhost";
+        self.create_for(names, name, subject, constraints, signed_by);
+    }
+
+    fn create_for(
+        &self,
+        names: &str,
+        name: &str,
+        subject: &str,
+        constraints: &[&str],
+        signed_by: &[&str],
+    ) {
         let constraints = format!("basicConstraints=critical,{}", constraints.join(","));
         let created = Command::new("openssl")
             .current_dir(self.dir.path())
@@ -81,7 +102,7 @@ impl Authority {
             .args(["-out", &format!("{name}.pem")])
             .args(["-subj", &format!("/{subject}")])
             .args(["-addext", &constraints])
-            .args(["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
+            .args(["-addext", names])
             .args(signed_by)
             .output()
             .expect("openssl is installed");

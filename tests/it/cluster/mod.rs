@@ -6,6 +6,7 @@ mod lost;
 mod nodes;
 mod peers;
 mod placed;
+mod restarts;
 mod upgrade;
 
 use hearth_test_support::{Session, TestCluster};

@@ -1,5 +1,7 @@
 //! The commands for nodes, and what nodes know about the sessions of others.
 
+#![expect(clippy::float_cmp, reason = "counts are whole numbers")]
+
 use std::cell::RefCell;
 use std::process::Command;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{cluster_of, owner};
+use crate::operator::metrics::metrics;
 
 /// The time for nodes to learn of a change.
 const BOUND: Duration = Duration::from_secs(20);
@@ -45,6 +48,17 @@ async fn readyz(cluster: &TestCluster, number: usize, status: u16) -> Value {
     })
     .await;
     found.into_inner()
+}
+
+/// Waits until a metric of a node has this value.
+async fn has_metric(cluster: &TestCluster, number: usize, name: &str, value: f64) {
+    eventually(BOUND, "the metric changes", || async {
+        match metrics(&cluster.api(number)).await[name] {
+            found if found == value => Ok(()),
+            found => Err(format!("{name} {found}")),
+        }
+    })
+    .await;
 }
 
 /// Waits until node 0 knows that the owner of a session has left, and asserts that the session was
@@ -168,22 +182,36 @@ async fn every_node_lists_the_sessions_of_all_nodes() {
 }
 
 #[tokio::test]
-async fn a_team_has_its_maximum_on_all_nodes_together() {
-    let cluster =
-        TestCluster::start_with(3, |_, node| node.setting("HEARTH_TEAM_MAX_SESSIONS", "2")).await;
-    let apis = [0, 1, 2].map(|number| cluster.api(number));
+async fn fifty_creations_at_once_on_three_nodes_make_the_seven_sessions_of_a_team() {
+    let cluster = TestCluster::start_with(3, |_, node| {
+        node.setting("HEARTH_TEAM_MAX_SESSIONS", "7")
+            .setting("HEARTH_MAX_SESSIONS", "20")
+    })
+    .await;
+    let apis = [0, 1, 2].map(|number| cluster.api(number).with_long_timeout());
     let body = json!({});
-    let creating = apis
-        .iter()
-        .flat_map(|api| [api.create(&body), api.create(&body)]);
+    let creating = (0..50).map(|number| apis[number % 3].create(&body));
     let replies = join_all(creating).await;
-    let count = |status| {
-        replies
-            .iter()
-            .filter(|reply| reply.status == status)
-            .count()
-    };
-    assert_eq!((count(200), count(429)), (2, 4));
+    let statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+    let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!((count(200), count(429)), (7, 43), "{statuses:?}");
+    let sql = "SELECT COUNT(*) FROM sessions WHERE destroyed_reason IS NULL";
+    eventually(BOUND, "nothing else has a place", || async {
+        match cluster.query(sql).as_str() {
+            "7" => Ok(()),
+            count => Err(count.to_owned()),
+        }
+    })
+    .await;
+    // A place that is given back is free for every node.
+    let session = replies.iter().find(|reply| reply.status == 200);
+    let id = session.expect("there are seven").body["id"].clone();
+    cluster
+        .api(2)
+        .delete(id.as_str().expect("an id"))
+        .await
+        .ok();
+    cluster.api(1).session().await;
     cluster.stop().await;
 }
 
@@ -196,6 +224,7 @@ async fn sessions_go_on_while_the_database_is_away() {
     .await;
     let entry = cluster.api(0);
     let (session, ended) = (entry.session().await, entry.session().await);
+    assert_eq!(metrics(&entry).await["hearth_store_up"], 1.0);
     cluster.postgres().stop();
     assert_eq!(session.node("6 * 7").await.ok().result, "42");
     let rejected = entry.create(&json!({})).await;
@@ -205,7 +234,11 @@ async fn sessions_go_on_while_the_database_is_away() {
     assert_eq!(entry.list("").await.status, 503);
     ended.delete().await;
     assert_eq!(session.node("6 * 7").await.ok().result, "42");
+    has_metric(&cluster, 0, "hearth_store_up", 0.0).await;
+    has_metric(&cluster, 1, "hearth_session_ends_delayed", 1.0).await;
     cluster.postgres().restart().await;
+    has_metric(&cluster, 0, "hearth_store_up", 1.0).await;
+    has_metric(&cluster, 1, "hearth_session_ends_delayed", 0.0).await;
     eventually(BOUND, "the end is recorded", || async {
         let listed = entry.list("?status=destroyed").await;
         match listed.status {
@@ -215,6 +248,13 @@ async fn sessions_go_on_while_the_database_is_away() {
     })
     .await;
     ended.assert_destroyed("deleted").await;
+    let found = metrics(&cluster.api(1)).await;
+    for statement in ["beat", "look", "reserve", "activate", "read", "write"] {
+        let name = format!("hearth_store_seconds_count{{statement=\"{statement}\"}}");
+        assert!(found[&name] > 0.0, "{name}");
+    }
+    let answered = "hearth_peer_seconds_count{outcome=\"answered\"}";
+    assert!(metrics(&entry).await[answered] > 0.0);
     let next = entry.session().await;
     assert_eq!(next.node("6 * 7").await.ok().result, "42");
     assert_eq!(session.node("6 * 7").await.ok().result, "42");

@@ -1,10 +1,14 @@
 //! The ports between nodes, and who reaches them.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use hearth_test_support::{CLUSTER_KEY, Session, TestCluster};
+use hearth_test_support::{CLUSTER_KEY, Session, TestBucket, TestCluster};
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -47,6 +51,56 @@ async fn answer_to(address: SocketAddr, request: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// Creates a certificate that no node knows, with its key. Returns the file with both.
+fn foreign_certificate(dir: &TempDir) -> PathBuf {
+    let path = dir.path().join("both.pem");
+    let created = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "1", "-subj", "/CN=node-0", "-keyout"])
+        .arg(&path)
+        .arg("-out")
+        .arg(dir.path().join("certificate.pem"))
+        .output()
+        .expect("openssl is installed");
+    assert!(created.status.success(), "{created:?}");
+    let mut both = std::fs::read(&path).expect("a key");
+    both.extend(std::fs::read(dir.path().join("certificate.pem")).expect("a certificate"));
+    std::fs::write(&path, both).expect("written");
+    path
+}
+
+/// Sends bytes to a port over TLS, with or without a certificate, and returns everything that comes
+/// back.
+fn answer_over_tls(address: SocketAddr, request: &str, certificate: Option<&Path>) -> String {
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-quiet", "-connect", &address.to_string()]);
+    if let Some(path) = certificate {
+        client.arg("-cert").arg(path).arg("-key").arg(path);
+    }
+    client
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut client = client.spawn().expect("openssl is installed");
+    let mut input = client.stdin.take().expect("a pipe");
+    // The other end may close the connection before it has read the request.
+    let _ = input.write_all(request.as_bytes());
+    let output = client
+        .wait_with_output()
+        .expect("it ends with the connection");
+    drop(input);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("depth="), "no TLS connection: {stderr}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 fn request_for(session: &Session) -> String {
     format!(
         "GET /v2/interact/{} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {CLUSTER_KEY}\r\nConnection: close\r\n\r\n",
@@ -60,6 +114,13 @@ async fn strangers_get_no_answer_of_a_peer_port() {
     let session = cluster.api(0).session().await;
     for number in [0, 1] {
         let answer = answer_to(peer_address(&cluster, number), &request_for(&session)).await;
+        assert!(!answer.contains("HTTP/"), "{answer}");
+    }
+    let dir = tempfile::tempdir().expect("the dir is writable");
+    let certificate = foreign_certificate(&dir);
+    let (address, request) = (peer_address(&cluster, 1), request_for(&session));
+    for certificate in [None, Some(certificate.as_path())] {
+        let answer = answer_over_tls(address, &request, certificate);
         assert!(!answer.contains("HTTP/"), "{answer}");
     }
     cluster.stop().await;
@@ -96,18 +157,45 @@ async fn a_node_with_another_secret_is_no_peer() {
 
 #[tokio::test]
 async fn sessions_reach_no_port_of_the_cluster() {
-    let mut cluster = cluster_with(&[
-        ("HEARTH_EGRESS", "open"),
-        ("HEARTH_EGRESS_ALLOW", "0.0.0.0/0:*"),
-    ])
+    let bucket = TestBucket::start().await;
+    let settings = bucket.settings();
+    let mut cluster = TestCluster::start_with(2, move |number, node| {
+        let node = node
+            .setting("HEARTH_EGRESS", "open")
+            .setting("HEARTH_EGRESS_ALLOW", "0.0.0.0/0:*")
+            .setting("HEARTH_MAX_SESSIONS", if number == 0 { "0" } else { "2" });
+        settings.iter().fold(node, |node, (variable, value)| {
+            node.setting(variable, value)
+        })
+    })
     .await;
     let session = cluster.api(0).session().await;
+    let endpoint = bucket.endpoint();
+    let endpoint = endpoint.strip_prefix("http://").expect("an address");
     let ports = [
         peer_address(&cluster, 0).port(),
         peer_address(&cluster, 1).port(),
         cluster.postgres().port(),
+        endpoint.parse::<SocketAddr>().expect("an address").port(),
     ];
     for port in ports {
+        TcpStream::connect(("127.0.0.1", port))
+            .await
+            .expect("it listens");
+        let direct = session
+            .bash(&format!(
+                "exec 3<>/dev/tcp/127.0.0.1/{port} && echo reached"
+            ))
+            .await;
+        assert!(
+            direct.stderr.contains("Permission denied"),
+            "{port}: {direct:?}"
+        );
+        assert_eq!(direct.stdout, "", "{port}");
+        let code =
+            format!("await page.goto('http://127.0.0.1:{port}/').catch((error) => error.message)");
+        let page = session.node(&code).await;
+        assert!(page.result.contains("was denied"), "{port}: {page:?}");
         for host in ["127.0.0.1", "127.0.0.2", "localhost"] {
             let plain = session
                 .bash(&format!("curl -s http://{host}:{port}/"))

@@ -3,5 +3,6 @@
 mod documents;
 mod logs;
 pub mod metrics;
+mod nodes;
 mod page;
 mod probes;

@@ -5,13 +5,13 @@ use hearth_test_support::{Session, Site, TestServer, repository};
 use serde_json::{Value, json};
 
 const PHONE: &str = "{ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }";
-const DESK: &str = "{ viewport: { width: 1280, height: 800 } }";
+pub const DESK: &str = "{ viewport: { width: 1280, height: 800 } }";
 
 /// Max size of a picture in a document.
 const MAX_BYTES: u64 = 200_000;
 
 /// An operator with a browser.
-struct Operator {
+pub struct Operator {
     server: TestServer,
     browser: Session,
     origin: String,
@@ -19,7 +19,7 @@ struct Operator {
 
 impl Operator {
     /// Opens the page in a window with these Playwright options.
-    async fn before(server: &TestServer, options: &str) -> Self {
+    pub async fn before(server: &TestServer, options: &str) -> Self {
         let own = TestServer::start().await;
         let browser = own.session().await;
         let operator = Self {
@@ -41,15 +41,15 @@ impl Operator {
         .await;
     }
 
-    async fn act(&self, code: &str) {
+    pub async fn act(&self, code: &str) {
         self.browser.node(&format!("{code}; 0")).await.ok();
     }
 
-    async fn see(&self, code: &str) -> Value {
+    pub async fn see(&self, code: &str) -> Value {
         self.browser.node(code).await.ok().json()
     }
 
-    async fn leave(self) {
+    pub async fn leave(self) {
         assert_eq!(self.see("complaints").await, json!([]));
         self.server.stop().await;
     }

@@ -7,6 +7,7 @@
 mod endings;
 mod keys;
 mod mixed;
+mod node_lost;
 mod rounds;
 mod stops;
 mod welch;

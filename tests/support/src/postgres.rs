@@ -1,8 +1,8 @@
 //! A private PostgreSQL server.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,6 +32,8 @@ pub struct TestPostgres {
     dir: TempDir,
     port: u16,
     databases: AtomicU32,
+    /// The certificate and its key, if connections may use TLS.
+    tls: Option<[PathBuf; 2]>,
     running: Option<Running>,
 }
 
@@ -45,16 +47,27 @@ struct Running {
 impl TestPostgres {
     /// Creates a server without data and starts it.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Creates a server without data, with a certificate and its key, and starts it.
+    pub async fn start_with_tls(certificate: &Path, key: &Path) -> Self {
+        Self::start_with(Some([certificate, key])).await
+    }
+
+    async fn start_with(tls: Option<[&Path; 2]>) -> Self {
         let dir = crate::server_builder::new_data_dir();
         create_data(&dir.path().join("data"));
         if let Some(user) = unprivileged_user() {
             chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
                 .expect("root may change owners");
         }
+        let tls = tls.map(|paths| paths.map(|path| copy_private(path, dir.path())));
         let mut server = Self {
             dir,
             port: free_port(),
             databases: AtomicU32::new(0),
+            tls,
             running: None,
         };
         server.launch().await;
@@ -171,6 +184,7 @@ impl TestPostgres {
             .args(["-c", "listen_addresses=127.0.0.1"])
             // Nothing has to survive a power failure.
             .args(["-c", "fsync=off", "-c", "shared_buffers=16MB"])
+            .args(self.tls.iter().flat_map(tls_arguments))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("the dir belongs to this process"));
@@ -244,6 +258,30 @@ fn create_data(target: &Path) {
     }
     copy(&template, target);
     drop(lock);
+}
+
+/// Copies a file into a dir, where only the server can read it.
+fn copy_private(file: &Path, dir: &Path) -> PathBuf {
+    let copied = dir.join(file.file_name().expect("a file"));
+    std::fs::copy(file, &copied).expect("the dir is writable");
+    std::fs::set_permissions(&copied, Permissions::from_mode(0o600)).expect("its owner may");
+    if let Some(user) = unprivileged_user() {
+        chown(&copied, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+            .expect("root may change owners");
+    }
+    copied
+}
+
+fn tls_arguments([certificate, key]: &[PathBuf; 2]) -> Vec<String> {
+    let settings = [
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", certificate.display()),
+        format!("ssl_key_file={}", key.display()),
+    ];
+    settings
+        .into_iter()
+        .flat_map(|setting| ["-c".to_owned(), setting])
+        .collect()
 }
 
 fn copy(from: &Path, to: &Path) {

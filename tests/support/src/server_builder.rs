@@ -1,6 +1,7 @@
 //! Builds and starts a real server in a separate process.
 
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -178,7 +179,7 @@ impl ServerBuilder {
     }
 
     /// Returns the value of a setting.
-    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+    pub fn value(&self, name: &str) -> Option<&str> {
         let setting = self.environment.iter().find(|(other, _)| other == name);
         setting.map(|(_, value)| value.as_str())
     }
@@ -317,10 +318,16 @@ fn spawn(mut command: Command) -> (Child, std::io::PipeReader, std::io::PipeRead
     (child, stdout, stderr)
 }
 
-/// Parses the origin from a line of server output, replacing the wildcard address with loopback.
+/// Parses the origin from a line of server output, replacing names and the wildcard address with
+/// loopback.
 fn origin_in(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("http://")?;
-    let (_, rest) = rest.split_once(':')?;
+    let (host, rest) = rest.split_once(':')?;
+    let host = host
+        .parse::<Ipv4Addr>()
+        .ok()
+        .filter(|host| !host.is_unspecified());
+    let host = host.unwrap_or(Ipv4Addr::LOCALHOST);
     let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    (!port.is_empty()).then(|| format!("http://127.0.0.1:{port}"))
+    (!port.is_empty()).then(|| format!("http://{host}:{port}"))
 }

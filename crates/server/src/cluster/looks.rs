@@ -77,11 +77,13 @@ impl Looks {
             })
             .collect();
         let verdicts = self.referee.look(&own.name, &observed, asked, seen);
-        let mut has_declared = false;
         for verdict in verdicts {
-            has_declared |= self.declare(own, &verdict).await?;
+            if self.declare(own, &verdict).await? {
+                // Also the next look sweeps if this one fails.
+                self.next_sweep = seen;
+            }
         }
-        if has_declared || seen >= self.next_sweep {
+        if seen >= self.next_sweep {
             self.sweep().await?;
             let nodes = u32::try_from(records.len()).unwrap_or(u32::MAX).max(1);
             let every = SWEEP_EVERY.saturating_mul(nodes);

@@ -100,7 +100,7 @@ impl Cluster {
 
 impl Member {
     fn new(cluster: Arc<Cluster>, spec: JoinSpec) -> Member {
-        let pool = cluster.sessions.pool();
+        let database = cluster.sessions.database();
         let registration = Registration {
             name: spec.name,
             address: spec.address,
@@ -111,8 +111,8 @@ impl Member {
             earlier: None,
         };
         Member {
-            beats: MemberConnection::new(pool),
-            looks: Looks::new(Arc::clone(&cluster), MemberConnection::new(pool)),
+            beats: MemberConnection::new(database),
+            looks: Looks::new(Arc::clone(&cluster), MemberConnection::new(database)),
             cluster,
             registration,
             fingerprint: spec.fingerprint,

@@ -58,8 +58,8 @@ async fn rebuild(config: Config) -> anyhow::Result<ExitCode> {
     })
     .await
     .context("cannot use the database")?;
-    let pool = store.postgres().context("a cluster has a database")?;
-    let rebuilt = rebuild_records(&bucket, &ProfileLeases::new(pool.clone())).await?;
+    let database = store.postgres().context("a cluster has a database")?;
+    let rebuilt = rebuild_records(&bucket, &ProfileLeases::new(database.clone())).await?;
     store.close().await;
     let line = format!(
         "{}: {} profiles recorded, {} known already, {} damaged",

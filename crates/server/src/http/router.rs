@@ -183,6 +183,7 @@ pub(crate) fn nodes(state: AppState, access: NodeAccess, cluster: Arc<Cluster>) 
     }
     router
         .route("/v2/scrape/", post(scrape::scrape))
+        .route("/operator/state", get(operator::state::state_of_node))
         .route(
             verdict::PATH,
             get(verdict::answer).with_state(Arc::clone(&cluster)),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use uuid::Uuid;
 
-use crate::api_keys::ApiKeys;
+use crate::api_keys::{ApiKeys, Principal};
 use crate::clock;
 use crate::cluster::{Cluster, Directory, DirectoryError, Standing};
 use crate::config::{IsolationLevel, ServerLimits};
@@ -37,6 +37,9 @@ const READ_PROFILE_LISTS: usize = 2;
 /// The number of lists of sessions that are read at a time, in a cluster.
 const READ_SESSION_LISTS: usize = 1;
 
+/// The number of operator pages for which the other nodes of a cluster are asked at a time.
+const READ_OPERATOR_PAGES: usize = 2;
+
 /// The maximum number of requests of one team that wait in a queue.
 const MAX_WAITING: usize = 256;
 
@@ -59,6 +62,7 @@ struct Shared {
     large_bodies: FairQueue,
     profile_lists: FairQueue,
     session_lists: FairQueue,
+    operator_pages: FairQueue,
     large_calls: LargeCalls,
     firecrawl: Option<Arc<Firecrawl>>,
     forwarding: Option<Forwarding>,
@@ -126,6 +130,7 @@ impl AppState {
             large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
             profile_lists: FairQueue::new(READ_PROFILE_LISTS, MAX_WAITING),
             session_lists: FairQueue::new(READ_SESSION_LISTS, MAX_WAITING),
+            operator_pages: FairQueue::new(READ_OPERATOR_PAGES, MAX_WAITING),
             firecrawl,
             forwarding,
         }))
@@ -230,6 +235,19 @@ impl AppState {
             teams.request_rejected(team, Rejection::TeamQueue);
             ApiError::TeamQueueFull(full)
         })
+    }
+
+    /// Waits for a turn to ask the other nodes of a cluster for their part of the operator page.
+    pub async fn operator_turn(
+        &self,
+        principal: &Principal,
+    ) -> Result<OwnedSemaphorePermit, ApiError> {
+        let team = match principal {
+            Principal::Operator => Team::from("operator".to_owned()),
+            Principal::Team(team) => Team::clone(team),
+        };
+        let turn = self.0.operator_pages.wait(&team).await;
+        turn.map_err(ApiError::TeamQueueFull)
     }
 
     /// Reads the state of the server for metrics.

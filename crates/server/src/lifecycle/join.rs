@@ -41,7 +41,7 @@ pub(super) async fn join(
     max_sessions: usize,
     tracker: &TaskTracker,
 ) -> anyhow::Result<Joined> {
-    let pool = store.postgres().context("a cluster has a database")?;
+    let database = store.postgres().context("a cluster has a database")?;
     let listener = TcpListener::bind(spec.peer_listen).await.map_err(|error| {
         let reason = format!("cannot listen on {}: {error}", spec.peer_listen);
         ConfigError::new("HEARTH_PEER_LISTEN", reason)
@@ -60,7 +60,7 @@ pub(super) async fn join(
         secrets: spec.secrets.clone(),
         max_sessions,
     };
-    let sessions = ClusterSessions::new(pool.clone());
+    let sessions = ClusterSessions::new(database.clone());
     let cluster = Cluster::join(join, sessions, Arc::clone(metrics), tracker)
         .context("cannot start the membership of this node")?;
     if timeout(REGISTER_TIMEOUT, cluster.registered())

@@ -39,12 +39,12 @@ pub(super) async fn open_profiles(spec: OpenProfiles<'_>) -> anyhow::Result<Arc<
         let opened = Profiles::open(profiles_dir(dir), spec.store.clone()).await;
         return Ok(opened.map_err(|error| bad_profiles(&error))?);
     };
-    let pool = spec.store.postgres().context("a cluster has a database")?;
+    let database = spec.store.postgres().context("a cluster has a database")?;
     let opened = Profiles::open_in_cluster(ClusterProfiles {
         place,
         authorities: spec.authorities,
         data_dir: dir,
-        leases: ProfileLeases::new(pool.clone()),
+        leases: ProfileLeases::new(database.clone()),
         limits: spec.limits.clone(),
         metrics: Arc::clone(spec.metrics),
         tasks: spec.tasks.clone(),

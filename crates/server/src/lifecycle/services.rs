@@ -114,7 +114,10 @@ pub(super) async fn build_registry(
     };
     let self_test = run_self_test(config, sandbox_spec, &uid_pool).await?;
     warn_about(config, uid_count);
-    let metrics = Arc::new(Metrics::new(config.isolation.level.as_str()));
+    let metrics = Arc::new(Metrics::with_store(
+        config.isolation.level.as_str(),
+        store.metrics().clone(),
+    ));
     let limits = isolation.limits.clone();
     let profiles = open_profiles(OpenProfiles {
         config,

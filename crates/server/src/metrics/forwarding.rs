@@ -1,9 +1,18 @@
 //! Metrics on requests that were forwarded to other nodes of a cluster.
 
+use std::time::Duration;
+
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 
 use super::primitives::{Count, IntGauge, OneLabel};
+
+/// The histogram buckets for a forwarded request, in seconds: from a short answer to an execution
+/// that takes its whole timeout.
+const REQUEST_SECONDS: [f64; 11] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 300.0,
+];
 
 /// The outcome of a forwarded request.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +45,7 @@ impl ForwardOutcome {
 #[derive(Debug)]
 pub(crate) struct ForwardingMetrics {
     requests: Family<OneLabel, Count>,
+    seconds: Family<OneLabel, Histogram>,
     sockets: IntGauge,
 }
 
@@ -53,14 +63,13 @@ impl ForwardingMetrics {
     pub(super) fn new() -> ForwardingMetrics {
         let metrics = ForwardingMetrics {
             requests: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             sockets: IntGauge::default(),
         };
         for outcome in ForwardOutcome::ALL {
-            drop(
-                metrics
-                    .requests
-                    .get_or_create(&[("outcome", outcome.label())]),
-            );
+            let label = [("outcome", outcome.label())];
+            drop(metrics.requests.get_or_create(&label));
+            drop(metrics.seconds.get_or_create(&label));
         }
         metrics
     }
@@ -71,6 +80,12 @@ impl ForwardingMetrics {
             "Requests forwarded to other nodes, by outcome",
             self.requests.clone(),
         );
+        all.register_with_unit(
+            "peer",
+            "Time until the other node began to answer, or did not, by outcome",
+            Unit::Seconds,
+            self.seconds.clone(),
+        );
         all.register(
             "peer_sockets",
             "Open WebSockets that are forwarded to other nodes",
@@ -78,11 +93,13 @@ impl ForwardingMetrics {
         );
     }
 
-    /// Records that a request was forwarded.
-    pub fn finished(&self, outcome: ForwardOutcome) {
-        self.requests
-            .get_or_create(&[("outcome", outcome.label())])
-            .inc();
+    /// Records a forwarded request.
+    pub fn finished(&self, outcome: ForwardOutcome, duration: Duration) {
+        let label = [("outcome", outcome.label())];
+        self.requests.get_or_create(&label).inc();
+        self.seconds
+            .get_or_create(&label)
+            .observe(duration.as_secs_f64());
     }
 
     /// Counts a WebSocket.

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod descriptors;
+mod egress;
 mod firecrawl;
 mod forwarding;
 mod gauges;
@@ -10,6 +11,7 @@ mod outcomes;
 mod primitives;
 mod profile_store;
 mod scrapes;
+mod store;
 mod teams;
 mod warm;
 
@@ -24,6 +26,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use self::cluster::{ClusterMetrics, FencedBy};
 pub(crate) use self::descriptors::Descriptors;
+use self::egress::EgressMetrics;
 pub(crate) use self::firecrawl::{FirecrawlFailure, FirecrawlMetrics};
 pub(crate) use self::forwarding::{ForwardOutcome, ForwardingMetrics};
 pub(crate) use self::gauges::{ClusterCounts, ConnectionCounts, FirecrawlCounts, Gauges};
@@ -31,6 +34,7 @@ pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejec
 use self::primitives::{CREATE_SECONDS, Count, IntGauge, OneLabel, TwoLabels, raise, saturate};
 pub(crate) use self::profile_store::{ObjectOperation, ProfileStoreMetrics};
 pub(crate) use self::scrapes::{ScrapeMetrics, ScrapeOutcome};
+pub(crate) use self::store::{StoreMetrics, StoreStatement};
 pub(crate) use self::teams::TeamMetrics;
 pub(crate) use self::warm::{ColdReason, WarmMetrics};
 use crate::team::Team;
@@ -71,8 +75,7 @@ pub(crate) struct Metrics {
     kills: Family<OneLabel, Count>,
     browser_crashes: Count,
     output: Family<OneLabel, Count>,
-    egress_bytes: Family<OneLabel, Count>,
-    egress_denials: Family<OneLabel, Count>,
+    egress: EgressMetrics,
     profile_saves: Family<OneLabel, Count>,
     requests: Family<[(&'static str, String); 3], Count>,
     leaked_processes: IntGauge,
@@ -97,6 +100,7 @@ pub(crate) struct Metrics {
     scrapes: ScrapeMetrics,
     cluster: ClusterMetrics,
     profile_store: ProfileStoreMetrics,
+    store: StoreMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -108,6 +112,11 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// Creates all metrics at zero.
     pub fn new(isolation: &'static str) -> Metrics {
+        Metrics::with_store(isolation, StoreMetrics::default())
+    }
+
+    /// Creates all metrics at zero, except for those of an open store.
+    pub fn with_store(isolation: &'static str, store: StoreMetrics) -> Metrics {
         let create = || Histogram::new(CREATE_SECONDS);
         let execute = || Histogram::new(EXECUTE_SECONDS);
         let mut metrics = Metrics {
@@ -123,8 +132,7 @@ impl Metrics {
             kills: Family::default(),
             browser_crashes: Count::default(),
             output: Family::default(),
-            egress_bytes: Family::default(),
-            egress_denials: Family::default(),
+            egress: EgressMetrics::default(),
             profile_saves: Family::default(),
             requests: Family::default(),
             leaked_processes: IntGauge::default(),
@@ -149,6 +157,7 @@ impl Metrics {
             scrapes: ScrapeMetrics::new(),
             cluster: ClusterMetrics::new(),
             profile_store: ProfileStoreMetrics::new(),
+            store,
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -166,6 +175,7 @@ impl Metrics {
         self.scrapes.register(&mut self.registry);
         self.cluster.register(&mut self.registry);
         self.profile_store.register(&mut self.registry);
+        self.store.register(&mut self.registry);
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -240,16 +250,7 @@ impl Metrics {
 
     fn register_host(&mut self) {
         let all = &mut self.registry;
-        all.register(
-            "egress_bytes",
-            "Bytes that sessions sent and received",
-            self.egress_bytes.clone(),
-        );
-        all.register(
-            "egress_refusals",
-            "Denied egress connections, by rule",
-            self.egress_denials.clone(),
-        );
+        self.egress.register(all);
         all.register(
             "profile_saves",
             "Attempts to save a profile, by outcome",
@@ -475,21 +476,7 @@ impl Metrics {
         if let Some(bytes) = gauges.free_disk_bytes {
             self.free_disk.set(saturate(bytes));
         }
-        for (direction, bytes) in [
-            ("up", gauges.traffic.up_bytes),
-            ("down", gauges.traffic.down_bytes),
-        ] {
-            raise(
-                &self.egress_bytes.get_or_create(&[("direction", direction)]),
-                bytes,
-            );
-        }
-        for (rule, count) in &gauges.egress_denials {
-            raise(
-                &self.egress_denials.get_or_create(&[("rule", *rule)]),
-                *count,
-            );
-        }
+        self.egress.set(gauges);
     }
 }
 

@@ -23,7 +23,8 @@ use crate::team::Team;
 /// The time between two comparisons.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
 
-/// The time between two attempts to withdraw sessions that nobody gets, or to adopt sessions.
+/// The time between two attempts to withdraw sessions that nobody gets, to adopt sessions, or to
+/// release leases.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Compares sessions with the store until the task is dropped.
@@ -101,7 +102,7 @@ async fn compare(registry: &Registry, cluster: &Cluster, life: &Life) -> Result<
     }
     // A session that has ended keeps its lease while its profile is saved.
     known.extend(registry.profiles().saving());
-    let leases = ProfileLeases::new(cluster.sessions().pool().clone());
+    let leases = ProfileLeases::new(cluster.sessions().database().clone());
     leases
         .release_unknown(&life.name, life.epoch, &known)
         .await?;
@@ -109,17 +110,24 @@ async fn compare(registry: &Registry, cluster: &Cluster, life: &Life) -> Result<
 }
 
 /// Releases the leases on profiles of nodes that are not alive, whenever sessions of such nodes
-/// were looked for.
+/// were looked for. Repeats it until the store answers.
 pub(super) async fn release_leases(cluster: Arc<Cluster>) {
-    let leases = ProfileLeases::new(cluster.sessions().pool().clone());
+    let leases = ProfileLeases::new(cluster.sessions().database().clone());
     loop {
         cluster.swept().await;
-        match leases.release_stale().await {
-            Ok(0) => {}
-            Ok(count) => tracing::warn!(count, "profile leases of lost nodes released"),
-            Err(error) => tracing::debug!(%error, "profile leases not released"),
+        while let Err(error) = release(&leases).await {
+            tracing::debug!(%error, "profile leases not released");
+            sleep_until(Instant::now() + RETRY_EVERY).await;
         }
     }
+}
+
+async fn release(leases: &ProfileLeases) -> Result<(), StoreError> {
+    let count = leases.release_stale().await?;
+    if count > 0 {
+        tracing::warn!(count, "profile leases of lost nodes released");
+    }
+    Ok(())
 }
 
 /// Records a session again. If the store has recorded its end, it ends here too.

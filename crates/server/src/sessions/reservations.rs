@@ -35,14 +35,16 @@ enum State {
     Abandoned(Life),
 }
 
-/// The place of one session. Dropping it gives the place back, unless the session is active.
+/// The place of one session. Dropping it gives the place back, unless the session is active or was
+/// rejected.
 #[derive(Debug)]
 pub(super) struct Reservation {
     reservations: Arc<Reservations>,
     id: Uuid,
     pub owner: Life,
     pub lease: Option<FencedLease>,
-    is_active: bool,
+    /// True if there is no place to give back: the session is active, or was rejected.
+    is_settled: bool,
 }
 
 impl Reservations {
@@ -78,7 +80,7 @@ impl Reservations {
             id,
             owner,
             lease: None,
-            is_active: false,
+            is_settled: false,
         }
     }
 
@@ -105,15 +107,20 @@ impl Reservation {
         if !is_active {
             return Err(SessionError::LeaseLost);
         }
-        self.is_active = true;
+        self.is_settled = true;
         Ok(self.owner.clone())
+    }
+
+    /// Ends a reservation that the store has rejected. It has no place, so nothing is withdrawn.
+    pub fn reject(mut self) {
+        self.is_settled = true;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut open = self.reservations.lock();
-        if self.is_active || open.len() >= MAX_ABANDONED {
+        if self.is_settled || open.len() >= MAX_ABANDONED {
             open.remove(&self.id);
             return;
         }

@@ -113,18 +113,20 @@ impl Registry {
             profile: profile.map(|name| ProfileId::new(Team::clone(team), name.to_owned()).id),
         };
         let reserved = cluster.sessions().reserve(&wanted).await;
-        match reserved.map_err(|error| SessionError::NotRecorded(error.to_string()))? {
+        let rejection = match reserved
+            .map_err(|error| SessionError::NotRecorded(error.to_string()))?
+        {
             Reserved::Granted(lease) => {
                 reservation.lease = lease;
-                Ok(Some(reservation))
+                return Ok(Some(reservation));
             }
-            Reserved::TeamIsFull => Err(SessionError::TeamAtCapacity(
-                max_of_team.unwrap_or_default(),
-            )),
-            Reserved::ProfileIsLeased => Err(SessionError::ProfileBusy(
-                profile.unwrap_or_default().to_owned(),
-            )),
-            Reserved::OwnerIsLost => Err(SessionError::LeaseLost),
-        }
+            Reserved::TeamIsFull => SessionError::TeamAtCapacity(max_of_team.unwrap_or_default()),
+            Reserved::ProfileIsLeased => {
+                SessionError::ProfileBusy(profile.unwrap_or_default().to_owned())
+            }
+            Reserved::OwnerIsLost => SessionError::LeaseLost,
+        };
+        reservation.reject();
+        Err(rejection)
     }
 }

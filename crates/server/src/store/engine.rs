@@ -5,10 +5,12 @@ use std::time::Duration;
 use sqlx::postgres::PgRow;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Database, Encode, PgPool, Row, SqlitePool, Type};
+use sqlx::{Connection, Database, Encode, Row, SqlitePool, Type};
 use tokio::time::timeout;
 
 use super::error::StoreError;
+use super::measured::{ClusterDatabase, measured};
+use crate::metrics::{StoreMetrics, StoreStatement};
 
 /// The time limit for one statement of PostgreSQL. A server behind a broken network never answers.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -19,8 +21,8 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections to one database.
 #[derive(Clone, Debug)]
 pub(super) enum Pool {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Sqlite(SqlitePool, StoreMetrics),
+    Postgres(ClusterDatabase),
 }
 
 /// A statement of [`statements`](super::statements) with its parameters.
@@ -47,19 +49,19 @@ pub(super) trait Columns {
     fn number(&self, column: &str) -> Option<i64>;
 }
 
-/// Runs work on a connection. A connection of PostgreSQL is closed when the time limit is over,
-/// because waiting for its reply would keep it from other statements.
+/// Runs work on a connection, and measures it. A connection of PostgreSQL is closed when the time
+/// limit is over, because waiting for its reply would keep it from other statements.
 macro_rules! on_connection {
-    ($pool:expr, $limit:expr, $connection:ident => $work:expr) => {
+    ($pool:expr, $statement:ident, $limit:expr, $connection:ident => $work:expr) => {{
         // Boxed, because the state of a statement is large.
-        Box::pin(async move {
+        let working = Box::pin(async move {
             match $pool {
-                Pool::Sqlite(pool) => {
+                Pool::Sqlite(pool, _) => {
                     let mut $connection = pool.acquire().await?;
                     Ok($work.await?)
                 }
-                Pool::Postgres(pool) => {
-                    let mut $connection = pool.acquire().await?;
+                Pool::Postgres(database) => {
+                    let mut $connection = database.pool().acquire().await?;
                     let result = timeout($limit, $work).await;
                     if result.is_err() {
                         drop($connection.detach());
@@ -67,15 +69,22 @@ macro_rules! on_connection {
                     Ok(result.map_err(|_| StoreError::NoReply)??)
                 }
             }
-        })
-        .await
-    };
+        });
+        measured($pool.metrics(), StoreStatement::$statement, working).await
+    }};
 }
 
 impl Pool {
+    pub fn metrics(&self) -> &StoreMetrics {
+        match self {
+            Pool::Sqlite(_, metrics) => metrics,
+            Pool::Postgres(database) => database.metrics(),
+        }
+    }
+
     /// Runs a statement. Returns the number of changed rows.
     pub async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
-        on_connection!(self, STATEMENT_TIMEOUT, connection => async {
+        on_connection!(self, Write, STATEMENT_TIMEOUT, connection => async {
             let done = statement.query().execute(&mut *connection).await?;
             Ok::<_, sqlx::Error>(done.rows_affected())
         })
@@ -83,7 +92,7 @@ impl Pool {
 
     /// Runs statements in one transaction.
     pub async fn execute_all(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
-        on_connection!(self, TRANSACTION_TIMEOUT, connection => async {
+        on_connection!(self, Write, TRANSACTION_TIMEOUT, connection => async {
             let mut transaction = connection.begin().await?;
             for statement in statements {
                 statement.query().execute(&mut *transaction).await?;
@@ -98,7 +107,7 @@ impl Pool {
         statement: Statement,
         read: fn(&dyn Columns) -> Option<T>,
     ) -> Result<Vec<T>, StoreError> {
-        on_connection!(self, STATEMENT_TIMEOUT, connection => async {
+        on_connection!(self, Read, STATEMENT_TIMEOUT, connection => async {
             let rows = statement.query().fetch_all(&mut *connection).await?;
             Ok::<_, sqlx::Error>(rows.iter().filter_map(|row| read(row)).collect())
         })

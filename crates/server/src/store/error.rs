@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sqlx::error::ErrorKind;
 use thiserror::Error;
 
 /// An error of the store.
@@ -56,6 +57,23 @@ impl StoreError {
     /// Returns true if the same statement may succeed later without a change of settings.
     pub fn is_temporary(&self) -> bool {
         matches!(self, StoreError::Unreachable { .. } | StoreError::NoReply)
+    }
+
+    /// Returns true if the store does not work. A statement that it rejects is no outage.
+    pub(super) fn is_outage(&self) -> bool {
+        match self {
+            // The store is full, stops, or has too many connections.
+            StoreError::Statement(sqlx::Error::Database(error)) => error.kind() == ErrorKind::Other,
+            StoreError::Statement(error) => matches!(
+                error,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::Protocol(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::WorkerCrashed
+            ),
+            _ => true,
+        }
     }
 
     /// Returns true if the statement may have been executed in spite of the error.

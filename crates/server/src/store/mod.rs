@@ -13,6 +13,7 @@
 pub(crate) mod cluster;
 mod engine;
 mod error;
+mod measured;
 mod postgres;
 mod rows;
 mod schema;
@@ -29,13 +30,13 @@ use std::time::Duration;
 
 use hearth_contract::DestroyedReason;
 use jiff::Timestamp;
-use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use self::engine::{Pool, Statement};
 pub(crate) use self::error::StoreError;
+pub(crate) use self::measured::ClusterDatabase;
 pub(crate) use self::postgres::DatabaseState;
 pub(crate) use self::rows::{ExecutionRecord, ProfileRecord, SessionRecord};
 pub(crate) use self::scrape_row::ScrapeRecord;
@@ -45,6 +46,7 @@ pub(crate) use self::writer::Writer;
 use crate::clock;
 use crate::config::DatabaseUrl;
 use crate::ending::Ending;
+use crate::metrics::StoreMetrics;
 
 /// The time limit for recording a new session, including the wait for other writes.
 const BEGIN_BOUND: Duration = Duration::from_secs(6);
@@ -80,10 +82,12 @@ pub(crate) struct Store {
 impl Store {
     /// Opens or creates the store, and migrates its schema.
     pub async fn open(place: StorePlace<'_>) -> Result<(Store, Writer), StoreError> {
+        let metrics = StoreMetrics::default();
         let (pool, node) = match place {
-            StorePlace::Dir(dir) => (Pool::Sqlite(sqlite::open(dir).await?), ""),
+            StorePlace::Dir(dir) => (Pool::Sqlite(sqlite::open(dir).await?, metrics), ""),
             StorePlace::Database { url, node } => {
-                (Pool::Postgres(postgres::open(url).await?), node)
+                let database = ClusterDatabase::new(postgres::open(url).await?, metrics);
+                (Pool::Postgres(database), node)
             }
         };
         let (sender, executions) = mpsc::channel(WAITING_EXECUTIONS);
@@ -121,11 +125,16 @@ impl Store {
     }
 
     /// Returns the connections to PostgreSQL, if this is the store of a cluster.
-    pub fn postgres(&self) -> Option<&PgPool> {
+    pub fn postgres(&self) -> Option<&ClusterDatabase> {
         match &self.pool {
-            Pool::Postgres(pool) => Some(pool),
-            Pool::Sqlite(_) => None,
+            Pool::Postgres(database) => Some(database),
+            Pool::Sqlite(..) => None,
         }
+    }
+
+    /// Returns the metrics on the statements of this store.
+    pub fn metrics(&self) -> &StoreMetrics {
+        self.pool.metrics()
     }
 
     /// Records a new session.
@@ -259,9 +268,9 @@ impl Store {
     /// Waits for running writes, and closes the connections.
     pub async fn close(&self) {
         match &self.pool {
-            Pool::Sqlite(pool) => pool.close().await,
-            Pool::Postgres(pool) => {
-                let _ = timeout(CLOSE_TIMEOUT, pool.close()).await;
+            Pool::Sqlite(pool, _) => pool.close().await,
+            Pool::Postgres(database) => {
+                let _ = timeout(CLOSE_TIMEOUT, database.pool().close()).await;
             }
         }
     }

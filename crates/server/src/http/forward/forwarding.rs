@@ -9,7 +9,7 @@ use axum::response::Response;
 use hearth_peer::{Client, Received, Remote, SendError, is_upgraded};
 use hyper::upgrade::OnUpgrade;
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -72,12 +72,15 @@ impl Forwarding {
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let peer = parts.extensions.get::<Arc<Peer>>().cloned();
         take_over(&mut parts);
+        let began = Instant::now();
         let response = self.send(node, Request::from_parts(parts, body)).await;
-        self.metrics.forwarding().finished(match &response {
+        let outcome = match &response {
             Ok(_) => ForwardOutcome::Answered,
             Err(ForwardError::NotSent(_)) => ForwardOutcome::Unreachable,
             Err(_) => ForwardOutcome::Lost,
-        });
+        };
+        let metrics = self.metrics.forwarding();
+        metrics.finished(outcome, began.elapsed());
         let response = response?;
         if !is_upgraded(&response) {
             return Ok(self.answer(node, response));

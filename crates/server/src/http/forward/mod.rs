@@ -7,6 +7,7 @@
 //!
 //! - `owner` is the layer around the routes of a session. `create` chooses the node for a new
 //!   session, and `scrape` the one for an interaction with a scrape.
+//! - `gather` asks all other nodes for their part of a response.
 //! - `forwarding` sends a request to a node, and `lost` notices that the node is gone. `body` and
 //!   `tunnel` carry what follows the response. `answer` is the response for a node that is gone.
 //! - `access` is the other end: it accepts connections and requests of nodes only. `known` says
@@ -17,6 +18,7 @@ mod answer;
 mod body;
 mod create;
 pub(crate) mod forwarding;
+mod gather;
 mod known;
 mod lost;
 mod owner;
@@ -27,6 +29,7 @@ pub(crate) mod verdict;
 pub(crate) use self::access::{FromNode, NodeAccess, admit_node};
 pub(crate) use self::create::place;
 pub(crate) use self::forwarding::{Forwarding, close_idle_connections};
+pub(crate) use self::gather::gather;
 pub(crate) use self::known::ViewPeers;
 pub(crate) use self::owner::to_owner;
 pub(crate) use self::scrape::forward_interaction;

@@ -143,6 +143,7 @@ function showState(state) {
   element('state').hidden = false;
   showAbout(state, now);
   showMeters(state);
+  showNodes(state.nodes ?? []);
   showSessions(state, now);
   showEnded(state.ended, now);
 }
@@ -259,6 +260,25 @@ function leaksMeter(leaked) {
   const isLeaking = leaked > 0;
   const note = isLeaking ? 'outlived their session: must be 0' : 'as expected';
   return { name: 'Leaked processes', value: String(leaked), note, level: isLeaking ? 'bad' : '' };
+}
+
+// The nodes of a cluster
+
+function showNodes(nodes) {
+  const rows = nodes.map((node) => [
+    ['node', node.name, node.name],
+    nodeState(node),
+    ['lasted', `${node.sessions} of ${node.maxSessions} sessions`],
+    ['when', node.version],
+  ]);
+  fillList(element('nodes'), rows);
+  element('cluster').hidden = nodes.length === 0;
+}
+
+function nodeState({ state, ready, answers }) {
+  if (!answers) return ['bad', 'no answer: its sessions are missing'];
+  if (state === 'up' && !ready) return ['bad', 'not ready'];
+  return [state === 'up' ? 'fine' : 'reason', state];
 }
 
 // Open and ended sessions

@@ -251,7 +251,7 @@ class EndButton {
   }
 }
 
-function factsOf({ createdAt, expiresAt, lastActivity, memoryBytes, profile }, now) {
+function factsOf({ createdAt, expiresAt, lastActivity, memoryBytes, profile, node }, now) {
   const left = Date.parse(expiresAt) - now;
   const facts = [
     ['fact', `open ${age(now - Date.parse(createdAt))}`, createdAt],
@@ -260,6 +260,7 @@ function factsOf({ createdAt, expiresAt, lastActivity, memoryBytes, profile }, n
   ];
   if (Number.isFinite(memoryBytes)) facts.push(['fact', bytes(memoryBytes)]);
   if (profile) facts.push(['fact', `profile ${profile}`, profile]);
+  if (node) facts.push(['fact', `on ${node}`, node]);
   return facts.map((fact) => [fact]);
 }
 

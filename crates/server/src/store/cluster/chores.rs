@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use tokio::time::timeout;
 
+use super::connections::on_connection;
 use crate::store::error::StoreError;
+use crate::store::measured::ClusterDatabase;
+
+/// The time limit for one statement.
+const BOUND: Duration = Duration::from_secs(6);
 
 /// Makes a chore due again after $2 milliseconds, if it is due.
 const CLAIM: &str = "
@@ -16,11 +21,15 @@ const CLAIM: &str = "
 
 /// Claims the chore `name`, which is then due again after `every`. Returns true for at most one of
 /// the nodes that ask at the same time.
-pub(crate) async fn claim(pool: &PgPool, name: &str, every: Duration) -> Result<bool, StoreError> {
-    let claimed = sqlx::query(CLAIM)
+pub(crate) async fn claim(
+    database: &ClusterDatabase,
+    name: &str,
+    every: Duration,
+) -> Result<bool, StoreError> {
+    let claiming = sqlx::query(CLAIM)
         .bind(name)
-        .bind(i64::try_from(every.as_millis()).unwrap_or(i64::MAX))
-        .fetch_optional(pool)
-        .await?;
-    Ok(claimed.is_some())
+        .bind(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
+    on_connection!(database, Write, connection => async {
+        Ok(claiming.fetch_optional(&mut *connection).await?.is_some())
+    })
 }

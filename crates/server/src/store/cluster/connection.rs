@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, PgConnection, PgPool};
+use sqlx::{ConnectOptions, PgConnection};
 use tokio::time::timeout;
 
 use super::nodes::{self, Life, LostSession, NodeLoad, NodeRecord, NodeState, Registration};
 use crate::config::DatabaseUrl;
+use crate::metrics::{StoreMetrics, StoreStatement};
 use crate::store::error::StoreError;
+use crate::store::measured::{ClusterDatabase, measured};
 use crate::store::postgres;
 
 /// The time limit for a new connection, and for one statement.
@@ -22,30 +24,37 @@ pub(crate) struct MemberConnection {
     options: PgConnectOptions,
     bound: Duration,
     connection: Option<PgConnection>,
+    metrics: StoreMetrics,
 }
 
-/// Runs a statement on the connection, within the time limit.
+/// Runs a statement of this kind on the connection, within the time limit.
 macro_rules! run {
-    ($self:ident, $connection:ident => $statement:expr) => {{
-        let mut connection = $self.take().await?;
-        let $connection = &mut connection;
-        let result = timeout($self.bound, $statement).await;
-        let result = result.map_err(|_| StoreError::NoReply)?;
-        // After any other error, the state of the connection is unknown.
-        if matches!(result, Ok(_) | Err(sqlx::Error::Database(_))) {
-            $self.connection = Some(connection);
-        }
-        Ok(result?)
+    ($self:ident, $statement:ident, $connection:ident => $work:expr) => {{
+        let metrics = $self.metrics.clone();
+        // Boxed, because the state of a statement is large.
+        let working = Box::pin(async {
+            let mut connection = $self.take().await?;
+            let $connection = &mut connection;
+            let result = timeout($self.bound, $work).await;
+            let result = result.map_err(|_| StoreError::NoReply)?;
+            // After any other error, the state of the connection is unknown.
+            if matches!(result, Ok(_) | Err(sqlx::Error::Database(_))) {
+                $self.connection = Some(connection);
+            }
+            Ok(result?)
+        });
+        measured(&metrics, StoreStatement::$statement, working).await
     }};
 }
 
 impl MemberConnection {
-    /// Creates a connection to the database of `pool`, which the first call opens.
-    pub fn new(pool: &PgPool) -> MemberConnection {
+    /// Creates a connection beside those of `database`, which the first call opens.
+    pub fn new(database: &ClusterDatabase) -> MemberConnection {
         MemberConnection {
-            options: PgConnectOptions::clone(&pool.connect_options()),
+            options: PgConnectOptions::clone(&database.pool().connect_options()),
             bound: BOUND,
             connection: None,
+            metrics: database.metrics().clone(),
         }
     }
 
@@ -55,6 +64,7 @@ impl MemberConnection {
             options: postgres::options(url)?,
             bound: BOUND,
             connection: None,
+            metrics: StoreMetrics::default(),
         })
     }
 
@@ -78,22 +88,22 @@ impl MemberConnection {
         registration: &Registration,
         prove: impl Fn(i64) -> String,
     ) -> Result<(i64, u16), StoreError> {
-        run!(self, connection => nodes::register(connection, registration, prove))
+        run!(self, Membership, connection => nodes::register(connection, registration, prove))
     }
 
     /// Moves the beat of a node; see [`nodes::beat`].
     pub async fn beat(&mut self, life: &Life, load: NodeLoad) -> Result<bool, StoreError> {
-        run!(self, connection => nodes::beat(connection, life, load))
+        run!(self, Beat, connection => nodes::beat(connection, life, load))
     }
 
     /// Returns the nodes that are alive.
     pub async fn alive(&mut self) -> Result<Vec<NodeRecord>, StoreError> {
-        run!(self, connection => nodes::alive(connection))
+        run!(self, Look, connection => nodes::alive(connection))
     }
 
     /// Returns all nodes, also those that have ended lately.
     pub async fn all(&mut self) -> Result<Vec<NodeRecord>, StoreError> {
-        run!(self, connection => nodes::all(connection))
+        run!(self, Membership, connection => nodes::all(connection))
     }
 
     /// Returns the epoch and the state of the latest life of a name.
@@ -101,7 +111,7 @@ impl MemberConnection {
         &mut self,
         name: &str,
     ) -> Result<Option<(i64, NodeState)>, StoreError> {
-        run!(self, connection => nodes::latest_life(connection, name))
+        run!(self, Membership, connection => nodes::latest_life(connection, name))
     }
 
     /// Ends the lease of a node; see [`nodes::declare_dead`].
@@ -111,31 +121,31 @@ impl MemberConnection {
         beat: i64,
         by: &str,
     ) -> Result<bool, StoreError> {
-        run!(self, connection => nodes::declare_dead(connection, life, beat, by))
+        run!(self, Membership, connection => nodes::declare_dead(connection, life, beat, by))
     }
 
     /// Marks a node as draining, if it is up.
     pub async fn drain(&mut self, life: &Life) -> Result<(), StoreError> {
-        run!(self, connection => nodes::drain(connection, life))
+        run!(self, Membership, connection => nodes::drain(connection, life))
     }
 
     /// Marks the node with this name as draining. Returns false if no such node is alive.
     pub async fn drain_named(&mut self, name: &str) -> Result<bool, StoreError> {
-        run!(self, connection => nodes::drain_named(connection, name))
+        run!(self, Membership, connection => nodes::drain_named(connection, name))
     }
 
     /// Ends a life in an orderly way.
     pub async fn leave(&mut self, life: &Life) -> Result<(), StoreError> {
-        run!(self, connection => nodes::leave(connection, life))
+        run!(self, Membership, connection => nodes::leave(connection, life))
     }
 
     /// Ends the sessions of nodes that are not alive, as of `now`. Returns them.
     pub async fn sweep_sessions(&mut self, now: Timestamp) -> Result<Vec<LostSession>, StoreError> {
-        run!(self, connection => nodes::sweep_sessions(connection, now))
+        run!(self, Sweep, connection => nodes::sweep_sessions(connection, now))
     }
 
     /// Deletes the nodes that ended a day ago.
     pub async fn forget_ended(&mut self) -> Result<(), StoreError> {
-        run!(self, connection => nodes::forget_ended(connection))
+        run!(self, Membership, connection => nodes::forget_ended(connection))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
-use sqlx::{Acquire, PgPool, Row};
+use sqlx::{Acquire, Row};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use super::chores::claim;
 use super::connections::on_connection;
 use super::profile_leases::{FencedLease, LeaseOwner, acquire, reacquire, release};
 use crate::store::error::StoreError;
+use crate::store::measured::ClusterDatabase;
 use crate::store::rows::ProfileRecord;
 use crate::team::Team;
 
@@ -133,17 +134,17 @@ const REBUILD_LEASE: &str = "
 /// The leases of all profiles, and the records of profiles in object storage.
 #[derive(Clone, Debug)]
 pub(crate) struct ProfileLeases {
-    pool: PgPool,
+    database: ClusterDatabase,
 }
 
 impl ProfileLeases {
-    pub fn new(pool: PgPool) -> ProfileLeases {
-        ProfileLeases { pool }
+    pub fn new(database: ClusterDatabase) -> ProfileLeases {
+        ProfileLeases { database }
     }
 
     #[cfg(test)]
-    pub(super) fn pool(&self) -> &PgPool {
-        &self.pool
+    pub(super) fn pool(&self) -> &sqlx::PgPool {
+        self.database.pool()
     }
 
     /// Leases the profile, outside of a reservation.
@@ -152,7 +153,7 @@ impl ProfileLeases {
         profile_id: &str,
         owner: LeaseOwner<'_>,
     ) -> Result<Option<FencedLease>, StoreError> {
-        on_connection!(self.pool, connection => acquire(&mut connection, profile_id, owner))
+        on_connection!(self.database, Profile, connection => acquire(&mut connection, profile_id, owner))
     }
 
     /// Leases the profile again; see [`reacquire`].
@@ -161,12 +162,12 @@ impl ProfileLeases {
         lease: &FencedLease,
         owner: LeaseOwner<'_>,
     ) -> Result<Option<FencedLease>, StoreError> {
-        on_connection!(self.pool, connection => reacquire(&mut connection, lease, owner))
+        on_connection!(self.database, Profile, connection => reacquire(&mut connection, lease, owner))
     }
 
     /// Releases a lease, if the session still has it.
     pub async fn release(&self, profile_id: &str, session_id: Uuid) -> Result<(), StoreError> {
-        on_connection!(self.pool, connection => release(&mut connection, profile_id, session_id))
+        on_connection!(self.database, Profile, connection => release(&mut connection, profile_id, session_id))
     }
 
     /// Returns true if the lease is current.
@@ -176,7 +177,7 @@ impl ProfileLeases {
             .bind(lease.session_id.to_string())
             .bind(lease.fence)
             .bind(&lease.version);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Profile, connection => async {
             Ok(reading.fetch_optional(&mut *connection).await?.is_some())
         })
     }
@@ -195,7 +196,7 @@ impl ProfileLeases {
             .bind(lease.fence)
             .bind(&saved.version)
             .bind(&lease.version);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Profile, connection => async {
             let mut transaction = connection.begin().await?;
             if committing.fetch_optional(&mut *transaction).await?.is_none() {
                 return Ok(false);
@@ -217,7 +218,7 @@ impl ProfileLeases {
             .bind(&lease.version)
             .bind(lease.session_id.to_string())
             .bind(lease.fence);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Profile, connection => async {
             recording.execute(&mut *connection).await?;
             Ok(())
         })
@@ -226,7 +227,7 @@ impl ProfileLeases {
     /// Returns the last saved version of a profile.
     pub async fn saved(&self, profile_id: &str) -> Result<SavedProfile, StoreError> {
         let reading = sqlx::query(SAVED).bind(profile_id);
-        let row = on_connection!(self.pool, connection => async {
+        let row = on_connection!(self.database, Profile, connection => async {
             Ok::<_, StoreError>(reading.fetch_one(&mut *connection).await?)
         })?;
         let size_bytes: i64 = row.try_get("size_bytes")?;
@@ -242,7 +243,7 @@ impl ProfileLeases {
     /// rows.
     pub async fn of_team(&self, team: &str) -> Result<Vec<(ProfileRecord, bool)>, StoreError> {
         let reading = sqlx::query(OF_TEAM).bind(team);
-        let rows = on_connection!(self.pool, connection => async {
+        let rows = on_connection!(self.database, Profile, connection => async {
             Ok::<_, StoreError>(reading.fetch_all(&mut *connection).await?)
         })?;
         let mut profiles = Vec::new();
@@ -260,7 +261,7 @@ impl ProfileLeases {
             .bind(profile_id)
             .bind(Uuid::now_v7().to_string());
         let deleting = sqlx::query_scalar(DELETE_RECORD).bind(profile_id);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Profile, connection => async {
             let mut transaction = connection.begin().await?;
             if locking.fetch_optional(&mut *transaction).await?.is_none() {
                 return Ok(None);
@@ -282,7 +283,7 @@ impl ProfileLeases {
         let deleting = sqlx::query(DELETE_RECORD_OF_OBJECT)
             .bind(profile_id)
             .bind(object);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Profile, connection => async {
             deleting.execute(&mut *connection).await?;
             Ok(())
         })
@@ -290,7 +291,7 @@ impl ProfileLeases {
 
     /// Releases the leases of nodes that do not live any more. Returns their number.
     pub async fn release_stale(&self) -> Result<u64, StoreError> {
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Profile, connection => async {
             let stale = sqlx::query(STALE).fetch_all(&mut *connection).await?;
             let mut released = 0;
             for row in stale {
@@ -316,7 +317,7 @@ impl ProfileLeases {
             .bind(node)
             .bind(epoch)
             .bind(known);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Profile, connection => async {
             Ok(releasing.fetch_all(&mut *connection).await?)
         })
     }
@@ -340,7 +341,7 @@ impl ProfileLeases {
         wanted: &[String],
     ) -> Result<HashSet<String>, StoreError> {
         let reading = sqlx::query_scalar(statement).bind(wanted);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Profile, connection => async {
             let found: Vec<String> = reading.fetch_all(&mut *connection).await?;
             Ok(found.into_iter().collect())
         })
@@ -348,7 +349,7 @@ impl ProfileLeases {
 
     /// Claims a chore of the cluster; see [`claim`].
     pub async fn claim_chore(&self, name: &str, every: Duration) -> Result<bool, StoreError> {
-        claim(&self.pool, name, every).await
+        claim(&self.database, name, every).await
     }
 
     /// Records a version that was found in the object store. Returns false if the store already
@@ -357,7 +358,7 @@ impl ProfileLeases {
         let leasing = sqlx::query(REBUILD_LEASE)
             .bind(&found.record.id)
             .bind(&found.version);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Profile, connection => async {
             let mut transaction = connection.begin().await?;
             let recording = bind_saved(REBUILD_RECORD, found);
             let recorded = recording.execute(&mut *transaction).await?.rows_affected();

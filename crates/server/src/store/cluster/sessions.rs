@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Acquire, PgConnection, PgPool, Row};
+use sqlx::{Acquire, PgConnection, Row};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use super::connections::on_connection;
 use super::nodes::{self, Life, NodeState};
 use super::profile_leases::{self, FencedLease, LeaseOwner};
 use crate::store::error::StoreError;
+use crate::store::measured::ClusterDatabase;
 use crate::store::rows::SessionRecord;
 use crate::team::Team;
 
@@ -132,29 +133,37 @@ const NEWEST_OF_TEAM: &str = "
     FROM sessions WHERE team = $1 AND active_at_ms IS NOT NULL
     ORDER BY id DESC LIMIT $2";
 
+/// Selects the sessions of one team, or of all teams if $2 is NULL, that have ended last.
+const ENDED_LAST: &str = "
+    SELECT id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest,
+           destroyed_reason, destroyed_at_ms, duration_ms, limit_name, limit_value
+    FROM sessions
+    WHERE destroyed_at_ms > $1 AND active_at_ms IS NOT NULL AND ($2::text IS NULL OR team = $2)
+    ORDER BY destroyed_at_ms DESC LIMIT $3";
+
 const COUNT_OF_TEAM: &str = "
     SELECT COUNT(*) FROM sessions WHERE team = $1 AND destroyed_reason IS NULL";
 
 /// The sessions of a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterSessions {
-    pool: PgPool,
+    database: ClusterDatabase,
 }
 
 impl ClusterSessions {
-    pub fn new(pool: PgPool) -> ClusterSessions {
-        ClusterSessions { pool }
+    pub fn new(database: ClusterDatabase) -> ClusterSessions {
+        ClusterSessions { database }
     }
 
     /// Returns the database of the sessions.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    pub fn database(&self) -> &ClusterDatabase {
+        &self.database
     }
 
     /// Gives a session a place in the limit of its team, and the lease on its profile, in one step.
     /// After an error it may or may not have them: [`withdraw`](Self::withdraw) it.
     pub async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, StoreError> {
-        on_connection!(self.pool, connection => reserve(&mut connection, reservation))
+        on_connection!(self.database, Reserve, connection => reserve(&mut connection, reservation))
     }
 
     /// Shows a reserved session to its team. Returns false if it has ended meanwhile. After an
@@ -172,14 +181,14 @@ impl ClusterSessions {
             .bind(link(record, 0))
             .bind(link(record, 1))
             .bind(token_key);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Activate, connection => async {
             Ok(activating.fetch_optional(&mut *connection).await?.is_some())
         })
     }
 
     /// Takes back the sessions of a life that no client knows, with their leases on profiles.
     pub async fn withdraw(&self, owner: &Life, ids: &[Uuid]) -> Result<(), StoreError> {
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Write, connection => async {
             let mut transaction = connection.begin().await?;
             let rows = sqlx::query(WITHDRAW)
                 .bind(texts(ids))
@@ -218,7 +227,7 @@ impl ClusterSessions {
             .bind(link(record, 1))
             .bind(token_key)
             .bind(profile);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Write, connection => async {
             Ok(adopting.fetch_optional(&mut *connection).await?.is_some())
         })
     }
@@ -236,7 +245,7 @@ impl ClusterSessions {
             .bind(owner.epoch)
             .bind(now.as_millisecond())
             .bind(texts(known));
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Write, connection => async {
             Ok(ending.fetch_all(&mut *connection).await?)
         })
     }
@@ -246,7 +255,7 @@ impl ClusterSessions {
         let reading = sqlx::query_scalar(OPEN_OF_OWNER)
             .bind(&owner.name)
             .bind(owner.epoch);
-        let ids: Vec<String> = on_connection!(self.pool, connection => async {
+        let ids: Vec<String> = on_connection!(self.database, Read, connection => async {
             Ok(reading.fetch_all(&mut *connection).await?)
         })?;
         Ok(ids
@@ -260,7 +269,7 @@ impl ClusterSessions {
         let ids: Vec<Uuid> = moved.iter().map(|(id, _)| *id).collect();
         let times: Vec<i64> = moved.iter().map(|(_, at)| at.as_millisecond()).collect();
         let touching = sqlx::query(TOUCH).bind(texts(&ids)).bind(times);
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Write, connection => async {
             Ok(touching.execute(&mut *connection).await.map(drop)?)
         })
     }
@@ -268,7 +277,7 @@ impl ClusterSessions {
     /// Returns a session that clients know, active or ended. An invalid row counts as missing.
     pub async fn find(&self, id: Uuid) -> Result<Option<ClusterSession>, StoreError> {
         let reading = sqlx::query(FIND).bind(id.to_string());
-        let row = on_connection!(self.pool, connection => async {
+        let row = on_connection!(self.database, Read, connection => async {
             Ok::<_, StoreError>(reading.fetch_optional(&mut *connection).await?)
         })?;
         Ok(row.as_ref().and_then(read))
@@ -279,15 +288,36 @@ impl ClusterSessions {
         let reading = sqlx::query(NEWEST_OF_TEAM)
             .bind(&**team)
             .bind(i64::try_from(max).unwrap_or(i64::MAX));
-        let rows = on_connection!(self.pool, connection => async {
+        let rows = on_connection!(self.database, Read, connection => async {
             Ok::<_, StoreError>(reading.fetch_all(&mut *connection).await?)
         })?;
         Ok(rows.iter().filter_map(read).collect())
     }
 
+    /// Returns at most `max` sessions of a team, or of all teams, that have ended after `since`, the
+    /// last end first. Skips invalid rows.
+    pub async fn ended(
+        &self,
+        since: Timestamp,
+        team: Option<&Team>,
+        max: usize,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let reading = sqlx::query(ENDED_LAST)
+            .bind(since.as_millisecond())
+            .bind(team.map(|team| &**team))
+            .bind(i64::try_from(max).unwrap_or(i64::MAX));
+        let rows = on_connection!(self.database, Read, connection => async {
+            Ok::<_, StoreError>(reading.fetch_all(&mut *connection).await?)
+        })?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| SessionRecord::read(row))
+            .collect())
+    }
+
     /// Returns the epoch and the state of the latest life of a node's name.
     pub async fn latest_life(&self, name: &str) -> Result<Option<(i64, NodeState)>, StoreError> {
-        on_connection!(self.pool, connection => async {
+        on_connection!(self.database, Read, connection => async {
             Ok(nodes::latest_life(&mut connection, name).await?)
         })
     }
@@ -295,7 +325,7 @@ impl ClusterSessions {
     /// Returns the number of sessions of a team on all nodes, with those that are being created.
     pub async fn count(&self, team: &Team) -> Result<usize, StoreError> {
         let counting = sqlx::query_scalar(COUNT_OF_TEAM).bind(&**team);
-        let count: i64 = on_connection!(self.pool, connection => async {
+        let count: i64 = on_connection!(self.database, Read, connection => async {
             Ok::<_, StoreError>(counting.fetch_one(&mut *connection).await?)
         })?;
         Ok(usize::try_from(count).unwrap_or_default())

@@ -3,6 +3,8 @@
 use sqlx::PgPool;
 
 use super::profiles::ProfileLeases;
+use crate::metrics::StoreMetrics;
+use crate::store::measured::ClusterDatabase;
 
 const SCHEMA: [&str; 5] = [
     include_str!("../schema/0001_sessions_and_executions.sql"),
@@ -18,5 +20,5 @@ pub(crate) async fn open_test_database(url: &str) -> ProfileLeases {
     for sql in SCHEMA {
         sqlx::raw_sql(sql).execute(&pool).await.expect("created");
     }
-    ProfileLeases::new(pool)
+    ProfileLeases::new(ClusterDatabase::new(pool, StoreMetrics::default()))
 }

@@ -2,6 +2,8 @@
 //! sessions of its team.
 
 mod access;
+mod ended;
+mod nodes;
 pub(crate) mod page;
 pub(crate) mod session;
 pub(crate) mod state;

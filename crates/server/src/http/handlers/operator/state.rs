@@ -1,15 +1,19 @@
-//! `GET /operator/state`: everything that the operator page shows, except thumbnails.
+//! `GET /operator/state`: everything that the operator page shows, except thumbnails. In a cluster,
+//! each node describes its own sessions.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
+use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use futures_util::future::join_all;
 use hearth_contract::{
-    DiskPressure, EndedSession, Language, MemoryPressure, OperatorExecution, OperatorSession,
+    DiskPressure, Language, Listed, MemoryPressure, OperatorExecution, OperatorSession,
     OperatorState, Pressure, ReadinessResponse, Scope,
 };
 
+use super::ended::{MAX_ENDED, describe_ended};
+use super::nodes::{add_ended, add_nodes};
 use crate::api_keys::Principal;
 use crate::capacity;
 use crate::clock;
@@ -19,43 +23,73 @@ use crate::http::links::Links;
 use crate::http::state::AppState;
 use crate::metrics::Gauges;
 use crate::sessions::Session;
-use crate::store::{ExecutionRecord, SessionRecord};
+use crate::store::ExecutionRecord;
 use crate::team;
 
-/// The maximum number of ended sessions on the page.
-const MAX_ENDED: usize = 10;
+/// The maximum length of a URL and of a title, in bytes. A page may have much longer ones.
+const MAX_TEXT: usize = 4096;
 
 pub(crate) async fn state(
     State(state): State<AppState>,
     principal: Principal,
     links: Links,
+    head: Parts,
 ) -> Result<impl IntoResponse, ApiError> {
+    let mut described = describe_server(&state, &principal, &links).await;
+    if let Some(forwarding) = state.forwarding() {
+        let _turn = state.operator_turn(&principal).await?;
+        add_nodes(&mut described, forwarding, &head).await;
+        add_ended(&mut described, &forwarding.cluster, &principal).await;
+    }
+    Ok(no_store(described))
+}
+
+/// The same for the page of another node: only what this node knows itself.
+pub(crate) async fn state_of_node(
+    State(state): State<AppState>,
+    principal: Principal,
+    links: Links,
+) -> impl IntoResponse {
+    no_store(describe_server(&state, &principal, &links).await)
+}
+
+/// Returns a response that is not kept, because the live view links contain tokens.
+fn no_store(state: OperatorState) -> impl IntoResponse {
+    ([(CACHE_CONTROL, "no-store")], Json(state))
+}
+
+async fn describe_server(state: &AppState, principal: &Principal, links: &Links) -> OperatorState {
     let registry = state.registry();
     let mut sessions = registry.active();
     sessions.retain(|session| principal.can_see(session.team()));
-    let sessions = join_all(sessions.iter().map(|session| describe(session, &links))).await;
+    let sessions = join_all(sessions.iter().map(|session| describe(session, links))).await;
     let ended = registry.ended(MAX_ENDED, |known| principal.can_see(known.team()));
     let gauges = registry.read_gauges();
     let ReadinessResponse { ready, reasons, .. } = ReadinessResponse::new(&registry.not_ready());
-    let body = Json(OperatorState {
+    OperatorState {
         version: env!("CARGO_PKG_VERSION"),
         isolation: state.isolation().as_str(),
         started_at: clock::format(state.started_at()),
         now: clock::format(clock::now()),
         ready,
         reasons,
-        scope: if principal == Principal::Operator {
+        scope: if *principal == Principal::Operator {
             Scope::All
         } else {
             Scope::Team
         },
         leaked_processes: gauges.leaked_processes,
         pressure: pressure(&gauges, &registry.limits()),
-        sessions,
+        nodes: Vec::new(),
+        sessions: sessions.into_iter().map(Listed::own).collect(),
         ended: ended.iter().filter_map(describe_ended).collect(),
-    });
-    // The live view links contain tokens.
-    Ok(([(CACHE_CONTROL, "no-store")], body))
+    }
+}
+
+/// Cuts a text that is longer than the page shows.
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text
 }
 
 fn pressure(gauges: &Gauges, limits: &Limits) -> Pressure {
@@ -90,8 +124,9 @@ async fn describe(session: &Session, links: &Links) -> OperatorSession {
         created_at: clock::format(record.created_at),
         expires_at: clock::format(record.expires_at),
         last_activity: clock::format(record.last_activity),
-        url,
-        title,
+        node: None,
+        url: url.map(cut),
+        title: title.map(cut),
         has_thumbnail: session.live_view_tokens().is_some(),
         live_view_url: links.live_view(session).watch,
         profile: session.profile().map(str::to_owned),
@@ -117,15 +152,4 @@ fn describe_execution(execution: &ExecutionRecord) -> OperatorExecution {
         exit_code: execution.exit_code,
         killed: execution.killed,
     }
-}
-
-fn describe_ended(session: &SessionRecord) -> Option<EndedSession> {
-    let ending = session.ending?;
-    Some(EndedSession {
-        id: session.id.to_string(),
-        team: team::display_name(&session.team),
-        reason: ending.reason.as_str(),
-        ended_at: clock::format(ending.at),
-        duration_ms: ending.duration_ms,
-    })
 }
