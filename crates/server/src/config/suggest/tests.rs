@@ -130,7 +130,7 @@ fn a_value_without_a_meaning_is_replaced_by_the_default_or_described() {
         ("isolation", "set HEARTH_ISOLATION=auto   (the default)"),
         (
             "max-sessions",
-            "set HEARTH_MAX_SESSIONS to a whole number from 1 to 10000",
+            "set HEARTH_MAX_SESSIONS to a whole number from 0 to 10000",
         ),
         (
             "egress-allow",
