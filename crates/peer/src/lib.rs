@@ -11,6 +11,8 @@
 //! - `client`, `link`, `pool`, `exchange`, `received`: requests to other nodes (`remote`). A connection has one
 //!   request at a time. The body of a response owns its connection, so a caller that leaves
 //!   closes it. A connection that has finished its response is kept for the next request.
+//! - `dial`, `lane`: new connections. A few to one node are opened at a time; other requests wait
+//!   for their turn, or until a connection is idle.
 //! - `acceptor`: the other end.
 //! - `signature`, `nonces`: authenticated requests without TLS, for networks that encrypt.
 //!
@@ -21,10 +23,12 @@
 mod acceptor;
 mod claim;
 mod client;
+mod dial;
 mod error;
 mod exchange;
 mod fingerprint;
 mod identity;
+mod lane;
 mod link;
 mod nonces;
 mod pool;
