@@ -32,6 +32,8 @@ pub struct TestPostgres {
     dir: TempDir,
     port: u16,
     databases: AtomicU32,
+    /// True if commits wait for the disk.
+    is_durable: bool,
     running: Option<Running>,
 }
 
@@ -55,6 +57,7 @@ impl TestPostgres {
             dir,
             port: free_port(),
             databases: AtomicU32::new(0),
+            is_durable: false,
             running: None,
         };
         server.launch().await;
@@ -70,6 +73,11 @@ impl TestPostgres {
     /// Returns the URL of a database for a user.
     pub fn url_of(&self, user: &str, database: &str) -> String {
         format!("postgresql://{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Returns the dir with all files of the server.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Returns the port of the server.
@@ -134,6 +142,12 @@ impl TestPostgres {
         self.launch().await;
     }
 
+    /// Starts the server again, with commits that wait for the disk, as those of real servers do.
+    pub async fn restart_durable(&mut self) {
+        self.is_durable = true;
+        self.restart().await;
+    }
+
     /// Stops all processes of the server, so that it accepts connections and never responds.
     pub fn pause(&self) {
         for process in self.processes() {
@@ -169,8 +183,16 @@ impl TestPostgres {
             .args(["-p", &self.port.to_string(), "-k"])
             .arg(self.dir.path())
             .args(["-c", "listen_addresses=127.0.0.1"])
-            // Nothing has to survive a power failure.
-            .args(["-c", "fsync=off", "-c", "shared_buffers=16MB"])
+            .args(["-c", "shared_buffers=16MB"])
+            // In tests nothing has to survive a power failure.
+            .args([
+                "-c",
+                if self.is_durable {
+                    "fsync=on"
+                } else {
+                    "fsync=off"
+                },
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("the dir belongs to this process"));
