@@ -8,13 +8,14 @@
 //!
 //! - `fingerprint`, `claim`, `identity`: what a node publishes, and its key.
 //! - `tls`, `provider`: the TLS configurations of both ends.
-//! - `client`, `link`, `pool`, `exchange`, `received`: requests to other nodes (`remote`). A connection has one
-//!   request at a time. The body of a response owns its connection, so a caller that leaves
-//!   closes it. A connection that has finished its response is kept for the next request.
-//! - `dial`, `lane`: new connections. A few to one node are opened at a time; other requests wait
-//!   for their turn, or until a connection is idle.
+//! - `client`, `link`, `pool`, `exchange`, `received`: requests to other nodes (`remote`). A
+//!   connection has one request at a time. The body of a response owns its connection, so a caller
+//!   that leaves closes it. A connection that has finished its response is kept for the next
+//!   request.
 //! - `acceptor`: the other end.
 //! - `signature`, `nonces`: authenticated requests without TLS, for networks that encrypt.
+//! - `dial`, `lane`: new connections. A few to one node are opened at a time; other requests wait
+//!   for their turn, or until a connection is idle.
 //!
 //! This crate must not depend on sessions, axum or SQL.
 

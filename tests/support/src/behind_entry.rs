@@ -40,7 +40,7 @@ struct Shared {
     _remover: Child,
 }
 
-/// What the two nodes of a test share.
+/// The database and the profiles of the two nodes of a test.
 #[derive(Clone)]
 struct Store {
     database: String,
