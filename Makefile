@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz fuzz-api fuzz-parsers soak soak-mixed bench bench-compare docs check setup setup-tests build cargo image image-test chart-test cluster-test simulation
+.PHONY: help run test test-entry fuzz fuzz-api fuzz-parsers soak soak-mixed bench bench-compare docs check setup setup-tests build cargo image image-test chart-test cluster-test simulation
 
 # Selects the whole workspace although it builds one binary. `run` and `test` then use the same
 # features of all dependencies and share the compilation. `-p hearth` would compile most of them a
@@ -21,6 +21,9 @@ run: build ## set up, build, and serve on 127.0.0.1:3010 (options: make run ARGS
 
 test: cargo setup-tests ## set up, build, and run all tests (some: make test ARGS=name)
 	@scripts/test $(ARGS)
+
+test-entry: cargo setup-tests ## run the tests behind another node of a cluster, with PostgreSQL (some: make test-entry ARGS=name)
+	@HEARTH_TEST_CLUSTER=2 NEXTEST_PROFILE=entry scripts/test $(ARGS)
 
 fuzz: fuzz-api fuzz-parsers ## run both kinds of fuzzing (duration of each target: make fuzz SECONDS=300)
 

@@ -88,7 +88,8 @@ async fn the_version_is_served_to_clients_that_append_their_path_to_the_query() 
 /// Rule H2.
 #[tokio::test]
 async fn urls_follow_the_requests_host_and_its_proxys_scheme() {
-    let server = TestServer::start().await;
+    // A node has a public URL, which is what its URLs start with.
+    let server = TestServer::builder().single().start().await;
     let session = server.session().await;
     let request = client().get(below(&session, "/json/version"));
     let request = request

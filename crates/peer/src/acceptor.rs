@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 use crate::error::{AcceptError, IdentityError};
 use crate::fingerprint::Fingerprint;
 use crate::identity::Identity;
-use crate::tls::{GREETING, server_config};
+use crate::tls::{ACCEPTED, GREETING_BYTES, REFUSED, server_config};
 
 /// The time limit for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,7 +67,7 @@ impl Acceptor {
 
     /// Performs the handshake, and checks that the other end is a node.
     pub async fn accept(&self, stream: TcpStream) -> Result<Accepted, AcceptError> {
-        let stream = timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream))
+        let mut stream = timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream))
             .await
             .map_err(|_| AcceptError::TimedOut(HANDSHAKE_TIMEOUT))??;
         let (_, connection) = stream.get_ref();
@@ -79,16 +79,16 @@ impl Acceptor {
         if !self.peers.knows(&fingerprint) {
             self.refresh().await;
             if !self.peers.knows(&fingerprint) {
+                // The refusal counts, also if the client does not learn the reason.
+                let _ = greet(&mut stream, REFUSED).await;
                 return Err(AcceptError::UnknownPeer);
             }
         }
-        timeout(HANDSHAKE_TIMEOUT, greet(stream))
-            .await
-            .map_err(|_| AcceptError::TimedOut(HANDSHAKE_TIMEOUT))?
-            .map(|stream| Accepted {
-                stream,
-                fingerprint,
-            })
+        greet(&mut stream, ACCEPTED).await?;
+        Ok(Accepted {
+            stream,
+            fingerprint,
+        })
     }
 
     /// Returns true if the node of an accepted connection is still known.
@@ -111,12 +111,20 @@ impl Acceptor {
     }
 }
 
-/// Tells the client that it was accepted. In TLS 1.3 a client cannot tell otherwise, and a request
-/// that was sent too early would count as received.
-async fn greet(mut stream: TlsStream<TcpStream>) -> Result<TlsStream<TcpStream>, AcceptError> {
-    stream.write_all(&GREETING).await?;
-    stream.flush().await?;
-    Ok(stream)
+/// Tells the client whether it was accepted. In TLS 1.3 a client cannot tell otherwise, and a
+/// request that was sent too early would count as received.
+async fn greet(
+    stream: &mut TlsStream<TcpStream>,
+    greeting: [u8; GREETING_BYTES],
+) -> Result<(), AcceptError> {
+    let greeting = async {
+        stream.write_all(&greeting).await?;
+        stream.flush().await
+    };
+    timeout(HANDSHAKE_TIMEOUT, greeting)
+        .await
+        .map_err(|_| AcceptError::TimedOut(HANDSHAKE_TIMEOUT))??;
+    Ok(())
 }
 
 impl fmt::Debug for Acceptor {

@@ -1,49 +1,30 @@
 //! Sends requests to other nodes.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use hyper::client::conn::http1;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use nix::sys::socket::{setsockopt, sockopt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
+use crate::dial::dial;
 use crate::error::SendError;
 use crate::exchange::{Attempt, attempt};
 use crate::identity::Identity;
+use crate::lane::{Lane, Lanes, MAX_SILENCE};
 use crate::link::Link;
 use crate::pool::Pool;
 use crate::received::Received;
 use crate::remote::Remote;
 use crate::signature::Signer;
-use crate::tls::{GREETING, client_config};
 
-/// The time limit for a connection, with its TLS handshake and the wait for one of the connections
-/// that the limit allows.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The maximum size of a response's head.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
-
-/// The maximum number of a response's header fields.
-const MAX_FIELDS: usize = 128;
-
-/// The milliseconds after which the kernel ends a connection whose data is not acknowledged.
-const ACKNOWLEDGE_MS: u32 = 10_000;
-
-/// The seconds of silence before the kernel checks that the other machine is still there, the
-/// seconds between two checks, and their number.
-const KEEP_ALIVE: (u32, u32, u32) = (5, 2, 3);
+/// The maximum number of attempts to open a connection to a node that others reach.
+const MAX_ATTEMPTS: usize = 3;
 
 /// The limits of a client.
 #[derive(Clone, Copy, Debug)]
@@ -70,12 +51,16 @@ pub struct Client {
     limits: ClientLimits,
     connections: Arc<Semaphore>,
     pool: Arc<Pool>,
+    lanes: Lanes,
 }
 
-/// A stream that a request can be sent on.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+/// A way to get a connection.
+enum Found<'a> {
+    /// An idle one.
+    Idle(Link),
+    /// A turn to open one, and its permit.
+    Turn(SemaphorePermit<'a>, OwnedSemaphorePermit),
+}
 
 impl Client {
     /// Creates a client that uses TLS with pinned certificates.
@@ -94,6 +79,7 @@ impl Client {
             limits,
             connections: Arc::new(Semaphore::new(limits.connections)),
             pool: Pool::new(limits.idle, limits.idle_time),
+            lanes: Lanes::default(),
         }
     }
 
@@ -101,6 +87,7 @@ impl Client {
     /// the response before its end, closes the connection, so that the other node cancels the
     /// request.
     ///
+    /// A request waits for a connection as long as the node finishes handshakes or answers others.
     /// There is no time limit for the response. The kernel ends the connection if the other machine
     /// is gone.
     pub async fn send<B>(
@@ -116,17 +103,15 @@ impl Client {
             signer.sign(&mut request);
         }
         let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-        while let Some(link) = self.pool.take(remote) {
+        let lane = self.lanes.to(remote);
+        loop {
+            let (link, is_new) = self.connection(remote, &lane).await?;
             match attempt(link, request, &self.pool).await {
                 Attempt::Finished(result) => return result,
+                Attempt::NotSent(_, reason) if is_new => return Err(SendError::NotSent(reason)),
                 // The other end had closed the idle connection.
                 Attempt::NotSent(unsent, _) => request = unsent,
             }
-        }
-        let link = self.connect(remote).await?;
-        match attempt(link, request, &self.pool).await {
-            Attempt::Finished(result) => result,
-            Attempt::NotSent(_, reason) => Err(SendError::NotSent(reason)),
         }
     }
 
@@ -140,75 +125,111 @@ impl Client {
         self.limits.connections - self.connections.available_permits()
     }
 
-    /// Opens a connection.
-    async fn connect(&self, remote: Remote) -> Result<Link, SendError> {
+    /// Returns a connection, and true if it is a new one.
+    async fn connection(
+        &self,
+        remote: Remote,
+        lane: &Arc<Lane>,
+    ) -> Result<(Link, bool), SendError> {
+        if let Some(link) = self.pool.take(remote) {
+            return Ok((link, false));
+        }
+        let began = Instant::now();
         let connecting = async {
-            let permit = self.permit().await?;
-            let stream = self.open(remote).await?;
-            let (sender, connection) = http1::Builder::new()
-                .max_buf_size(MAX_HEAD_BYTES)
-                .max_headers(MAX_FIELDS)
-                .handshake(TokioIo::new(stream))
-                .await
-                .map_err(|error| error.to_string())?;
-            Ok(Link {
-                remote,
-                sender,
-                driver: Some(Box::pin(connection.with_upgrades())),
-                permit,
-            })
+            match self.find(remote, lane).await? {
+                Found::Idle(link) => Ok((link, false)),
+                // Another request has just given up.
+                Found::Turn(..) if lane.is_silent(began) => Err(self.describe_silence()),
+                Found::Turn(_turn, permit) => Ok((self.open(remote, lane, permit).await?, true)),
+            }
         };
-        timeout(CONNECT_TIMEOUT, connecting)
-            .await
-            .unwrap_or_else(|_| {
-                let seconds = CONNECT_TIMEOUT.as_secs();
-                Err(format!("no connection within {seconds} s"))
-            })
-            .map_err(SendError::NotSent)
+        let connected = tokio::select! {
+            // A connection that is there counts, also if this process was too busy to notice it.
+            biased;
+            connected = Box::pin(connecting) => connected,
+            () = lane.silence(began) => Err(self.describe_silence()),
+        };
+        connected.map_err(SendError::NotSent)
+    }
+
+    fn describe_silence(&self) -> String {
+        if self.connections.available_permits() == 0 {
+            let max = self.limits.connections;
+            return format!("all {max} connections to nodes are in use");
+        }
+        format!("it has not answered for {} s", MAX_SILENCE.as_secs())
+    }
+
+    /// Waits until a connection is idle, or one may be opened.
+    async fn find<'a>(&self, remote: Remote, lane: &'a Lane) -> Result<Found<'a>, String> {
+        let turn = async {
+            let turn = lane.turn().await.map_err(|error| error.to_string())?;
+            Ok(Found::Turn(turn, self.permit().await?))
+        };
+        // Keeps its place in the order while connections become idle that others take first.
+        let mut turn = pin!(turn);
+        loop {
+            let mut freed = pin!(lane.freed());
+            // Counts from here, so that no connection is missed.
+            freed.as_mut().enable();
+            if let Some(link) = self.pool.take(remote) {
+                return Ok(Found::Idle(link));
+            }
+            tokio::select! {
+                biased;
+                turn = turn.as_mut() => return turn,
+                () = freed => {}
+            }
+        }
     }
 
     /// Returns the permit for another connection. An idle connection makes room for it.
     async fn permit(&self) -> Result<OwnedSemaphorePermit, String> {
-        if self.connections.available_permits() == 0 {
-            self.pool.remove_oldest();
+        let mut permit = pin!(Arc::clone(&self.connections).acquire_owned());
+        loop {
+            let mut freed = pin!(self.pool.freed());
+            freed.as_mut().enable();
+            if self.connections.available_permits() == 0 {
+                self.pool.remove_oldest();
+            }
+            tokio::select! {
+                biased;
+                permit = permit.as_mut() => return permit.map_err(|error| error.to_string()),
+                () = freed => {}
+            }
         }
-        let permit = Arc::clone(&self.connections).acquire_owned().await;
-        permit.map_err(|error| error.to_string())
     }
 
-    async fn open(&self, remote: Remote) -> Result<Box<dyn Stream>, String> {
-        let stream = TcpStream::connect(remote.address)
-            .await
-            .map_err(|error| format!("cannot connect: {error}"))?;
-        configure(&stream);
-        let Trust::Pinned(identity) = &self.trust else {
-            return Ok(Box::new(stream));
+    /// Opens a connection. Tries again if the node has meanwhile finished handshakes of others or
+    /// answered them, because a node that has too many connections closes some.
+    async fn open(
+        &self,
+        remote: Remote,
+        lane: &Arc<Lane>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Link, String> {
+        let identity = match &self.trust {
+            Trust::Pinned(identity) => Some(identity),
+            Trust::Signed(_) => None,
         };
-        let config = client_config(identity, remote.fingerprint)
-            .map_err(|error| format!("cannot use TLS: {error}"))?;
-        let name = ServerName::IpAddress(remote.address.ip().into());
-        let mut stream = TlsConnector::from(config)
-            .connect(name, stream)
-            .await
-            .map_err(|error| format!("the TLS handshake failed: {error}"))?;
-        let mut greeting = [0; GREETING.len()];
-        match stream.read_exact(&mut greeting).await {
-            Ok(_) if greeting == GREETING => Ok(Box::new(stream)),
-            _ => Err("it does not accept this node".to_owned()),
-        }
+        let mut attempts = 1;
+        let (sender, driver) = loop {
+            let began = Instant::now();
+            match dial(remote, identity).await {
+                Ok(connected) => break connected,
+                Err(_) if attempts < MAX_ATTEMPTS && lane.was_heard_after(began) => attempts += 1,
+                Err(reason) => return Err(reason),
+            }
+        };
+        lane.hear();
+        Ok(Link {
+            remote,
+            lane: Arc::clone(lane),
+            sender,
+            driver: Some(driver),
+            permit,
+        })
     }
-}
-
-/// Makes small messages leave at once, and the kernel notice that the other machine is gone.
-fn configure(stream: &TcpStream) {
-    let (idle, interval, count) = KEEP_ALIVE;
-    // A connection without one of these options still works.
-    let _ = stream.set_nodelay(true);
-    let _ = setsockopt(stream, sockopt::TcpUserTimeout, &ACKNOWLEDGE_MS);
-    let _ = setsockopt(stream, sockopt::KeepAlive, &true);
-    let _ = setsockopt(stream, sockopt::TcpKeepIdle, &idle);
-    let _ = setsockopt(stream, sockopt::TcpKeepInterval, &interval);
-    let _ = setsockopt(stream, sockopt::TcpKeepCount, &count);
 }
 
 impl fmt::Debug for Client {

@@ -29,6 +29,7 @@ pub(crate) async fn attempt(
     let sent = exchange(&mut link, request).await;
     match sent {
         Ok(response) => {
+            link.lane.hear();
             let response = response.map(|body| Received::new(body, link, Arc::clone(pool)));
             Attempt::Finished(Ok(response))
         }

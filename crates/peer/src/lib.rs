@@ -14,6 +14,8 @@
 //!   request.
 //! - `acceptor`: the other end.
 //! - `signature`, `nonces`: authenticated requests without TLS, for networks that encrypt.
+//! - `dial`, `lane`: new connections. A few to one node are opened at a time; other requests wait
+//!   for their turn, or until a connection is idle.
 //!
 //! This crate must not depend on sessions, axum or SQL.
 
@@ -22,10 +24,12 @@
 mod acceptor;
 mod claim;
 mod client;
+mod dial;
 mod error;
 mod exchange;
 mod fingerprint;
 mod identity;
+mod lane;
 mod link;
 mod nonces;
 mod pool;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
@@ -9,10 +10,14 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::client::conn::http1::SendRequest;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::lane::Lane;
 use crate::remote::Remote;
 
 /// The type of all bodies on one connection.
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+
+/// The sender of the requests on one connection.
+pub(crate) type Sender = SendRequest<RequestBody>;
 
 /// The future that reads and writes a connection.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
@@ -20,7 +25,9 @@ pub(crate) type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>
 /// A connection to another node. Dropping it closes the connection.
 pub(crate) struct Link {
     pub remote: Remote,
-    pub sender: SendRequest<RequestBody>,
+    /// Learns when the connection is idle.
+    pub lane: Arc<Lane>,
+    pub sender: Sender,
     /// `None` when it has ended, also because the connection was upgraded.
     pub driver: Option<Driver>,
     /// Counts the connection.

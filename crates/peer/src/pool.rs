@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use crate::link::Link;
@@ -15,6 +17,8 @@ pub(crate) struct Pool {
     max: usize,
     idle_time: Duration,
     idle: Mutex<VecDeque<Idle>>,
+    /// Notifies one request that waits because there are too many connections.
+    freed: Notify,
 }
 
 struct Idle {
@@ -28,6 +32,7 @@ impl Pool {
             max,
             idle_time,
             idle: Mutex::default(),
+            freed: Notify::new(),
         })
     }
 
@@ -49,16 +54,28 @@ impl Pool {
         (since.elapsed() < self.idle_time).then_some(link)
     }
 
-    /// Keeps a connection for a later request. If there are too many, the oldest one is closed.
+    /// Keeps a connection for a request that waits, or for a later one. If there are too many, the
+    /// oldest one is closed.
     pub fn put(&self, link: Link) {
-        let mut idle = self.lock();
-        idle.push_back(Idle {
-            link,
-            since: Instant::now(),
-        });
-        if idle.len() > self.max {
-            idle.pop_front();
+        let lane = Arc::clone(&link.lane);
+        lane.hear();
+        {
+            let mut idle = self.lock();
+            idle.push_back(Idle {
+                link,
+                since: Instant::now(),
+            });
+            if idle.len() > self.max {
+                idle.pop_front();
+            }
         }
+        lane.free();
+        self.freed.notify_one();
+    }
+
+    /// Returns a future that ends when a connection to any node has become idle.
+    pub fn freed(&self) -> Notified<'_> {
+        self.freed.notified()
     }
 
     /// Closes the oldest connection.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::fingerprint::Fingerprint;
 
 /// Another node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Remote {
     /// Its address for other nodes.
     pub address: SocketAddr,

@@ -21,8 +21,14 @@ use tokio_rustls::rustls::{
 use crate::fingerprint::Fingerprint;
 use crate::identity::Identity;
 
-/// The bytes that an accepted client receives before its first request.
-pub(crate) const GREETING: [u8; 1] = *b"H";
+/// The length of the greeting, which a client receives before its first request.
+pub(crate) const GREETING_BYTES: usize = 1;
+
+/// The greeting of a client that is accepted.
+pub(crate) const ACCEPTED: [u8; GREETING_BYTES] = *b"H";
+
+/// The greeting of a client that is not accepted.
+pub(crate) const REFUSED: [u8; GREETING_BYTES] = *b"-";
 
 /// Returns the configuration of a connection to the node with `fingerprint`.
 pub(crate) fn client_config(

@@ -175,9 +175,11 @@ impl Group {
                  separate rounds on a second server, which keeps no session of a scrape."
             }
             Group::Cluster => {
-                "Two servers and a PostgreSQL database on the same machine, with pinned TLS between the \
-                 servers. One session; a round sends every request to its owner and through the other \
-                 server, in turns, over persistent connections."
+                "Two nodes and a PostgreSQL database on the same machine, with pinned TLS between the \
+                 nodes. One session; a round sends every request to its owner and through the other \
+                 node, in turns, over persistent connections. Creations have separate rounds and \
+                 servers, a node and a server alone, in turns. Each has a warm session before each \
+                 of them. Commits of PostgreSQL wait for the disk; those of SQLite do not."
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use hearth_test_support::process::Process;
-use hearth_test_support::{ServerBuilder, Session, TestServer, eventually};
+use hearth_test_support::{Api, ServerBuilder, Session, TestServer, eventually};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -228,7 +228,7 @@ impl<'a> Harness<'a> {
 }
 
 /// Returns the number of warm sessions that are ready; `None` if the server knows none.
-async fn warm_ready(server: &TestServer) -> Option<usize> {
+pub async fn warm_ready(server: &Api) -> Option<usize> {
     let request = server.request_outside(Method::GET, "/metrics");
     let answer = request.send().await.expect("the server answers");
     assert!(answer.status().is_success(), "{}", answer.status());

@@ -463,35 +463,19 @@ pub const ROWS: &[Row] = &[
     )
     .above("version-owner", 0.3),
     row(CLUSTER, "version-owner", "same command, to the owner").baseline(),
+    row(
+        CLUSTER,
+        "create-node",
+        "create with a warm session, on a node (PostgreSQL)",
+    )
+    .above("create-alone", 10.0),
+    row(
+        CLUSTER,
+        "create-alone",
+        "same request, to a server alone (SQLite)",
+    )
+    .baseline(),
 ];
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_key_is_unique_and_every_target_names_a_row() {
-        let keys: BTreeSet<&str> = ROWS.iter().map(|row| row.key).collect();
-        assert_eq!(keys.len(), ROWS.len());
-        for row in ROWS {
-            if let Some(Target::Above(other, _) | Target::Times(other, _)) = row.target {
-                let other = Row::find(other).expect("a row");
-                assert_eq!(
-                    (other.group, other.unit),
-                    (row.group, row.unit),
-                    "{}",
-                    row.key
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn every_group_has_rows() {
-        for group in Group::ALL {
-            assert!(ROWS.iter().any(|row| row.group == *group), "{group:?}");
-        }
-    }
-}
+mod tests;

@@ -208,7 +208,12 @@ async fn send_blindly(
 async fn a_client_can_read_the_rejection_of_a_too_large_body_while_it_still_sends() {
     const CHUNK: usize = 64 << 10;
     const CHUNKS: usize = 16 << 4;
-    let server = TestServer::builder().without_browser().start().await;
+    // Sends no key, which every node requires.
+    let server = TestServer::builder()
+        .single()
+        .without_browser()
+        .start()
+        .await;
     let plain = vec![b' '; CHUNK];
     let length = format!("Content-Length: {}", CHUNK * CHUNKS);
     let chunked = [format!("{CHUNK:x}\r\n").as_bytes(), &plain, b"\r\n"].concat();
@@ -232,7 +237,12 @@ async fn a_client_can_read_the_rejection_of_a_too_large_body_while_it_still_send
 
 #[tokio::test]
 async fn a_body_with_a_too_large_content_length_is_rejected_before_it_is_sent() {
-    let server = TestServer::builder().without_browser().start().await;
+    // Sends no key, which every node requires.
+    let server = TestServer::builder()
+        .single()
+        .without_browser()
+        .start()
+        .await;
     let huge = "Content-Length: 10000000000";
     for head in [
         huge.to_owned(),

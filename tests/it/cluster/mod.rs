@@ -1,5 +1,6 @@
 //! Several servers with one database. Node 0 owns no session.
 
+mod burst;
 mod carries;
 mod load_balancer;
 mod lost;

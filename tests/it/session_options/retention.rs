@@ -25,7 +25,8 @@ print(json.dumps(store.execute(sys.argv[2]).fetchall()))";
 #[tokio::test]
 async fn nothing_of_what_the_session_does_is_kept() {
     const EXECUTIONS: &str = "SELECT session_id, COUNT(*) FROM executions GROUP BY session_id";
-    let server = TestServer::start().await;
+    // Reads the store of a single server, which is a file.
+    let server = TestServer::builder().single().start().await;
     let private = server
         .session_with(&json!({"zeroDataRetention": true}))
         .await;

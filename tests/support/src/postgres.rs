@@ -34,6 +34,8 @@ pub struct TestPostgres {
     databases: AtomicU32,
     /// The certificate and its key, if connections may use TLS.
     tls: Option<[PathBuf; 2]>,
+    /// True if commits wait for the disk.
+    is_durable: bool,
     running: Option<Running>,
 }
 
@@ -68,6 +70,7 @@ impl TestPostgres {
             port: free_port(),
             databases: AtomicU32::new(0),
             tls,
+            is_durable: false,
             running: None,
         };
         server.launch().await;
@@ -83,6 +86,11 @@ impl TestPostgres {
     /// Returns the URL of a database for a user.
     pub fn url_of(&self, user: &str, database: &str) -> String {
         format!("postgresql://{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Returns the dir with all files of the server.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Returns the port of the server.
@@ -147,6 +155,12 @@ impl TestPostgres {
         self.launch().await;
     }
 
+    /// Starts the server again, with commits that wait for the disk, as those of real servers do.
+    pub async fn restart_durable(&mut self) {
+        self.is_durable = true;
+        self.restart().await;
+    }
+
     /// Stops all processes of the server, so that it accepts connections and never responds.
     pub fn pause(&self) {
         for process in self.processes() {
@@ -182,8 +196,16 @@ impl TestPostgres {
             .args(["-p", &self.port.to_string(), "-k"])
             .arg(self.dir.path())
             .args(["-c", "listen_addresses=127.0.0.1"])
-            // Nothing has to survive a power failure.
-            .args(["-c", "fsync=off", "-c", "shared_buffers=16MB"])
+            .args(["-c", "shared_buffers=16MB"])
+            // In tests nothing has to survive a power failure.
+            .args([
+                "-c",
+                if self.is_durable {
+                    "fsync=on"
+                } else {
+                    "fsync=off"
+                },
+            ])
             .args(self.tls.iter().flat_map(tls_arguments))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

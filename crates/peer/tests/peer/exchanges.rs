@@ -103,6 +103,6 @@ async fn a_node_that_is_stopped_gets_no_request() {
     let Err(SendError::NotSent(reason)) = sent else {
         panic!("{sent:?}");
     };
-    assert_eq!(reason, "no connection within 2 s");
+    assert_eq!(reason, "it has not answered for 4 s");
     assert_eq!(client.open_connections(), 0);
 }

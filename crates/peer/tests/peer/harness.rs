@@ -22,9 +22,9 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// The time limit of a wait.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -107,6 +107,16 @@ impl Node {
     }
 
     pub async fn start_at(address: SocketAddr) -> Node {
+        Node::start_with(address, Duration::ZERO).await
+    }
+
+    /// Starts a node with so little processor time that a handshake takes this long, and that
+    /// several are not faster side by side.
+    pub async fn start_slow(handshake: Duration) -> Node {
+        Node::start_with("127.0.0.1:0".parse().expect("an address"), handshake).await
+    }
+
+    async fn start_with(address: SocketAddr, handshake: Duration) -> Node {
         let identity = Identity::generate("node").expect("a certificate");
         let known = Arc::new(Known::default());
         let acceptor = Acceptor::new(&identity, Arc::clone(&known) as _).expect("an acceptor");
@@ -121,6 +131,7 @@ impl Node {
         tasks.spawn(accept(
             listener,
             acceptor,
+            handshake,
             Arc::new(sender),
             Arc::clone(&connections),
         ));
@@ -167,12 +178,19 @@ pub async fn stop(mut node: Node) {
 async fn accept(
     listener: TcpListener,
     acceptor: Acceptor,
+    handshake: Duration,
     seen: Arc<watch::Sender<Seen>>,
     connections: Arc<Mutex<JoinSet<()>>>,
 ) {
+    let processor = Arc::new(Semaphore::new(1));
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, seen) = (acceptor.clone(), Arc::clone(&seen));
+        let processor = Arc::clone(&processor);
         let serving = async move {
+            if handshake > Duration::ZERO {
+                let _turn = processor.acquire().await;
+                sleep_until(Instant::now() + handshake).await;
+            }
             let Ok(accepted) = acceptor.accept(stream).await else {
                 seen.send_modify(|seen| seen.refused += 1);
                 return;

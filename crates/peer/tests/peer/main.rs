@@ -1,5 +1,6 @@
 //! Tests of connections between nodes over real sockets.
 
+mod bursts;
 mod connections;
 mod exchanges;
 mod harness;

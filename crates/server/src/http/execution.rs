@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http::peer::Peer;
+use crate::http::client_connection::ClientConnection;
 use crate::sessions::Session;
 
 /// A response that is sent piece by piece, because output can be large.
@@ -24,7 +24,7 @@ pub(crate) struct ExecutionStream {
     /// the end of the session.
     pub reserved: Vec<Reservation>,
     pub session: Arc<Session>,
-    pub peer: Arc<Peer>,
+    pub connection: Arc<ClientConnection>,
     pub release_time: Duration,
 }
 
@@ -35,7 +35,7 @@ impl ExecutionStream {
             pieces,
             reserved,
             session,
-            peer,
+            connection,
             release_time,
         } = self;
         let sent = CancellationToken::new();
@@ -52,7 +52,7 @@ impl ExecutionStream {
             };
             tokio::select! {
                 () = sent.cancelled() => {}
-                () = released => peer.abort(),
+                () = released => connection.abort(),
             }
         });
         let body = Body::from_stream(stream::iter(pieces));

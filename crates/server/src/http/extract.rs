@@ -21,8 +21,8 @@ use uuid::Uuid;
 use crate::api_keys::Principal;
 use crate::config::ServerLimits;
 use crate::http::auth;
+use crate::http::client_connection::ClientConnection;
 use crate::http::error::ApiError;
-use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::metrics::Rejection;
 use crate::sessions::record_team;
@@ -192,8 +192,8 @@ pub(crate) fn admit(parts: &Parts, state: &AppState) -> Result<Team, ApiError> {
 
 /// Protects the connection of an authenticated request from being replaced by a new one.
 pub(crate) fn keep_connection(parts: &Parts) {
-    if let Some(peer) = parts.extensions.get::<Arc<Peer>>() {
-        peer.authenticate();
+    if let Some(connection) = parts.extensions.get::<Arc<ClientConnection>>() {
+        connection.authenticate();
     }
 }
 

@@ -8,6 +8,7 @@
 
 pub(crate) mod assets;
 pub(crate) mod auth;
+mod client_connection;
 pub(crate) mod connections;
 pub(crate) mod error;
 pub(crate) mod execution;
@@ -20,7 +21,6 @@ pub(crate) mod links;
 pub(crate) mod middleware;
 pub(crate) mod origin;
 mod paths;
-mod peer;
 pub(crate) mod router;
 pub(crate) mod serve;
 pub(crate) mod state;

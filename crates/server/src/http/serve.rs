@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::client_connection::{ClientConnection, ClientStream};
 use super::connections::{ConnectionLimits, Connections};
 use super::forward::NodeAccess;
-use super::peer::{Peer, PeerStream};
 use crate::config::ServerLimits;
 use crate::sessions::CdpListener;
 
@@ -51,8 +51,8 @@ impl Listener {
     /// Serves requests until `stop`, and returns when open requests are finished.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let limits = self.limits;
-        self.serve_each(&stop, |stream, peer| {
-            serve_connection(stream, peer, router.clone(), limits, stop.clone())
+        self.serve_each(&stop, |stream, connection| {
+            serve_connection(stream, connection, router.clone(), limits, stop.clone())
         })
         .await;
     }
@@ -60,13 +60,13 @@ impl Listener {
     /// Serves requests of other nodes until `stop`, and returns when open requests are finished.
     pub async fn serve_nodes(self, nodes: NodeAccess, router: Router, stop: CancellationToken) {
         let limits = self.limits;
-        self.serve_each(&stop, |stream, peer| {
+        self.serve_each(&stop, |stream, connection| {
             let (nodes, router, stop) = (nodes.clone(), router.clone(), stop.clone());
             async move {
                 let accepting = async {
                     tokio::select! {
                         accepted = nodes.accept(stream) => accepted,
-                        () = peer.must_close() => None,
+                        () = connection.must_close() => None,
                         () = stop.cancelled() => None,
                     }
                 };
@@ -74,9 +74,9 @@ impl Listener {
                     return;
                 };
                 // The other node has checked nothing. But connections of strangers end here.
-                peer.authenticate();
+                connection.authenticate();
                 let router = router.layer(Extension(sender));
-                serve_connection(stream, peer, router, limits, stop).await;
+                serve_connection(stream, connection, router, limits, stop).await;
             }
         })
         .await;
@@ -86,7 +86,7 @@ impl Listener {
     async fn serve_each<F>(
         mut self,
         stop: &CancellationToken,
-        serve: impl Fn(TcpStream, Arc<Peer>) -> F,
+        serve: impl Fn(TcpStream, Arc<ClientConnection>) -> F,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -103,7 +103,7 @@ impl Listener {
                 sockopt::TcpUserTimeout,
                 &self.limits.acknowledge_ms,
             );
-            tasks.spawn(serve(stream, Peer::new(slot, self.limits)));
+            tasks.spawn(serve(stream, ClientConnection::new(slot, self.limits)));
         }
         drop(self.socket);
         tasks.close();
@@ -183,45 +183,45 @@ pub(crate) async fn serve_sessions(
 
 async fn serve_connection<S>(
     stream: S,
-    peer: Arc<Peer>,
+    connection: Arc<ClientConnection>,
     router: Router,
     limits: ServerLimits,
     stop: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let answering = Arc::clone(&peer);
+    let answering = Arc::clone(&connection);
     let service =
         service_fn(move |request| answer(request, router.clone(), Arc::clone(&answering)));
-    let connection = http1::Builder::new()
+    let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT)
         .max_buf_size(limits.head_bytes)
         .serve_connection(
-            TokioIo::new(PeerStream::new(stream, Arc::clone(&peer))),
+            TokioIo::new(ClientStream::new(stream, Arc::clone(&connection))),
             service,
         )
         .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
+    let mut serving = std::pin::pin!(serving);
     tokio::select! {
         // An error means that the client broke the protocol or left.
-        _ = connection.as_mut() => return,
-        () = peer.must_close() => return,
+        _ = serving.as_mut() => return,
+        () = connection.must_close() => return,
         () = stop.cancelled() => {}
     }
-    connection.as_mut().graceful_shutdown();
+    serving.as_mut().graceful_shutdown();
     // A client that does not finish its request must not delay the stop.
-    let _ = timeout(FINISH_TIMEOUT, connection).await;
+    let _ = timeout(FINISH_TIMEOUT, serving).await;
 }
 
 async fn answer(
     mut request: Request<Incoming>,
     router: Router,
-    peer: Arc<Peer>,
+    connection: Arc<ClientConnection>,
 ) -> Result<Response<Body>, Infallible> {
-    peer.request_started();
-    request.extensions_mut().insert(Arc::clone(&peer));
+    connection.request_started();
+    request.extensions_mut().insert(Arc::clone(&connection));
     let response = router.oneshot(request.map(Body::new)).await;
-    peer.request_finished();
+    connection.request_finished();
     response
 }

@@ -118,15 +118,20 @@ async fn read_messages(
     upgrade: WebSocketUpgrade,
     request: Request,
 ) -> Response {
-    let peer = Arc::clone(request.extensions().get::<Arc<Peer>>().expect("a peer"));
-    peer.upgrade(&routes.session);
+    let connection = Arc::clone(
+        request
+            .extensions()
+            .get::<Arc<ClientConnection>>()
+            .expect("a connection"),
+    );
+    connection.upgrade(&routes.session);
     let upgrade = upgrade
         .read_buffer_size(1024)
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);
     upgrade.on_upgrade(async move |mut socket| {
         while let Some(Ok(message)) = socket.recv().await {
-            drop(peer.take_message());
+            drop(connection.take_message());
             let bytes = message.into_data().len();
             let is_counted = bytes as u64 <= SESSION_BYTES + UNCOUNTED_BYTES;
             routes.require(is_counted, "a message is larger than the budget");

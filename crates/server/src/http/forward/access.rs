@@ -74,7 +74,7 @@ pub(crate) async fn admit_node(
     next: Next,
 ) -> Response {
     if !access.admits(&mut request) {
-        let reason = "it does not accept this node".to_owned();
+        let reason = "the sender is not a living node".to_owned();
         return ApiError::NodeUnreachable(reason).into_response();
     }
     // A process that was stopped must not answer for sessions that it no longer owns. Two nodes

@@ -17,8 +17,8 @@ use super::body::ForwardedBody;
 use super::lost::lost;
 use super::tunnel::Tunnel;
 use crate::cluster::{Cluster, Node};
+use crate::http::client_connection::ClientConnection;
 use crate::http::hop_by_hop::{set_websocket, strip, take_over};
-use crate::http::peer::Peer;
 use crate::metrics::{ForwardOutcome, Metrics};
 
 /// The interval at which idle connections are closed.
@@ -70,7 +70,7 @@ impl Forwarding {
     ) -> Result<Response, ForwardError> {
         let (mut parts, body) = request.into_parts();
         let upgrade = parts.extensions.remove::<OnUpgrade>();
-        let peer = parts.extensions.get::<Arc<Peer>>().cloned();
+        let connection = parts.extensions.get::<Arc<ClientConnection>>().cloned();
         take_over(&mut parts);
         let began = Instant::now();
         let response = self.send(node, Request::from_parts(parts, body)).await;
@@ -85,9 +85,9 @@ impl Forwarding {
         if !is_upgraded(&response) {
             return Ok(self.answer(node, response));
         }
-        let client = upgrade.zip(peer);
-        let (client, peer) = client.ok_or(ForwardError::UnexpectedUpgrade)?;
-        Ok(self.upgrade(node, response, client, peer))
+        let client = upgrade.zip(connection);
+        let (client, connection) = client.ok_or(ForwardError::UnexpectedUpgrade)?;
+        Ok(self.upgrade(node, response, client, connection))
     }
 
     async fn send(
@@ -116,20 +116,20 @@ impl Forwarding {
         node: &Node,
         mut response: axum::http::Response<Received>,
         client: OnUpgrade,
-        peer: Arc<Peer>,
+        connection: Arc<ClientConnection>,
     ) -> Response {
         let upgrade = hyper::upgrade::on(&mut response);
         let (mut parts, body) = response.into_parts();
         strip(&mut parts.headers);
         set_websocket(&mut parts.headers);
         // The owner has accepted the client's token.
-        peer.authenticate();
-        peer.tunnel();
+        connection.authenticate();
+        connection.tunnel();
         let tunnel = Tunnel {
             client,
             node: upgrade,
             body,
-            peer,
+            connection,
         };
         let lost = lost(self.cluster.watch_view(), node.life.clone());
         let (stop, counted) = (self.stop.clone(), self.metrics.forwarding().socket());

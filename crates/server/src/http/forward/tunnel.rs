@@ -7,7 +7,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
-use crate::http::peer::Peer;
+use crate::http::client_connection::ClientConnection;
 
 /// A WebSocket of a client, and the connection to the node that answers it.
 pub(super) struct Tunnel {
@@ -16,7 +16,7 @@ pub(super) struct Tunnel {
     /// The body of the response that accepted the upgrade.
     pub body: Received,
     /// The client's connection.
-    pub peer: Arc<Peer>,
+    pub connection: Arc<ClientConnection>,
 }
 
 impl Tunnel {
@@ -27,7 +27,7 @@ impl Tunnel {
             client,
             node,
             body,
-            peer,
+            connection,
         } = self;
         let copying = async {
             let (_permit, node) = tokio::join!(body.hand_over(), node);
@@ -39,7 +39,7 @@ impl Tunnel {
         };
         tokio::select! {
             () = copying => {}
-            () = peer.must_close() => {}
+            () = connection.must_close() => {}
             () = lost => {}
         }
     }

@@ -13,11 +13,11 @@ use super::headers::{readdress, take_protocol_key};
 use super::relay::relay;
 use super::send::{answer, send};
 use crate::firecrawl::Firecrawl;
+use crate::http::client_connection::ClientConnection;
 use crate::http::error::ApiError;
 use crate::http::extract::admit;
 use crate::http::hop_by_hop::{set_websocket, strip};
 use crate::http::paths::{is_own_path, unknown_path};
-use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::outgoing::{Received, is_upgraded};
 
@@ -56,7 +56,7 @@ pub(super) async fn pass(
     let team = admit(&parts, state)?;
     let upgrade = Upgrade {
         client: parts.extensions.remove(),
-        peer: parts.extensions.get().cloned(),
+        connection: parts.extensions.get().cloned(),
         protocol,
     };
     readdress(&mut parts, firecrawl.connector().server());
@@ -68,7 +68,7 @@ pub(super) async fn pass(
 /// The parts of an upgrade of the client's connection.
 struct Upgrade {
     client: Option<OnUpgrade>,
-    peer: Option<Arc<Peer>>,
+    connection: Option<Arc<ClientConnection>>,
     /// The subprotocol that contained the key. The client expects it in the response.
     protocol: Option<HeaderValue>,
 }
@@ -83,7 +83,7 @@ impl Upgrade {
         if !is_upgraded(&response) {
             return Ok(answer(response));
         }
-        let (Some(client), Some(peer)) = (self.client, self.peer) else {
+        let (Some(client), Some(connection)) = (self.client, self.connection) else {
             let reason = "it changed the protocol, which the request did not ask for";
             return Err(ApiError::FirecrawlUnavailable(reason.to_owned()));
         };
@@ -97,8 +97,8 @@ impl Upgrade {
                 .entry(SEC_WEBSOCKET_PROTOCOL)
                 .or_insert(protocol);
         }
-        peer.tunnel();
-        firecrawl.spawn(relay(client, server, body, peer));
+        connection.tunnel();
+        firecrawl.spawn(relay(client, server, body, connection));
         Ok(Response::from_parts(parts, Body::empty()))
     }
 }

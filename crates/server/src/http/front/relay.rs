@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tokio::time::timeout;
 
-use crate::http::peer::Peer;
+use crate::http::client_connection::ClientConnection;
 use crate::outgoing::Received;
 
 /// The maximum duration of a WebSocket. Firecrawl's clients use them to watch a crawl.
@@ -16,7 +16,12 @@ const MAX_DURATION: Duration = Duration::from_hours(24);
 
 /// Relays bytes until either side ends its connection. `body` is the body of the response that
 /// accepted the upgrade.
-pub(super) async fn relay(client: OnUpgrade, server: OnUpgrade, body: Received, peer: Arc<Peer>) {
+pub(super) async fn relay(
+    client: OnUpgrade,
+    server: OnUpgrade,
+    body: Received,
+    connection: Arc<ClientConnection>,
+) {
     let relaying = async {
         let (_permit, server) = tokio::join!(body.hand_over(), server);
         let (Ok(server), Ok(client)) = (server, client.await) else {
@@ -27,6 +32,6 @@ pub(super) async fn relay(client: OnUpgrade, server: OnUpgrade, body: Received, 
     };
     tokio::select! {
         _ = timeout(MAX_DURATION, relaying) => {}
-        () = peer.must_close() => {}
+        () = connection.must_close() => {}
     }
 }

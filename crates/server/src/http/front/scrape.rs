@@ -23,11 +23,11 @@ use super::scrape_id::{Change, ScrapeId, scrape_id};
 use super::send::{answer, send};
 use crate::config::ScrapeServer;
 use crate::firecrawl::Firecrawl;
+use crate::http::client_connection::ClientConnection;
 use crate::http::error::ApiError;
 use crate::http::extract::KeptRequest;
 use crate::http::handlers;
 use crate::http::hop_by_hop::strip;
-use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::outgoing::Received;
 use crate::team::Team;
@@ -45,21 +45,21 @@ const MAX_REMEMBERED_BYTES: usize = 256 << 10;
 /// Answers a request for a scrape, or sends it to Firecrawl.
 pub(crate) async fn scrape(
     State(state): State<AppState>,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(connection): Extension<Arc<ClientConnection>>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let firecrawl = state.firecrawl().cloned();
     let firecrawl = firecrawl.filter(|firecrawl| firecrawl.scrape() != ScrapeServer::Own);
     let Some(firecrawl) = firecrawl else {
         let request = KeptRequest::from_request(request, &state).await?;
-        return handlers::scrape::scrape(State(state), Extension(peer), request).await;
+        return handlers::scrape::scrape(State(state), Extension(connection), request).await;
     };
     if request.headers().contains_key(CONTENT_ENCODING) {
         return pass(&state, &firecrawl, request).await;
     }
     let kept = KeptRequest::from_request(request, &state).await?;
     if firecrawl.scrape() == ScrapeServer::Auto && needs_this_server(&kept.body) {
-        return handlers::scrape::scrape(State(state), Extension(peer), kept).await;
+        return handlers::scrape::scrape(State(state), Extension(connection), kept).await;
     }
     forward(&state, &firecrawl, kept).await
 }

@@ -9,10 +9,10 @@ use axum::response::Response;
 use hearth_contract::ExecuteRequest;
 use tokio::time::Instant;
 
+use crate::http::client_connection::ClientConnection;
 use crate::http::error::ApiError;
 use crate::http::execution::ExecutionStream;
 use crate::http::extract::{ApiRequest, SessionId};
-use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::metrics::ExecuteOutcome;
 use crate::sessions::{Executed, SessionEntry};
@@ -20,7 +20,7 @@ use crate::sessions::{Executed, SessionEntry};
 pub(crate) async fn execute(
     State(state): State<AppState>,
     SessionId(id): SessionId,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(connection): Extension<Arc<ClientConnection>>,
     request: ApiRequest,
 ) -> Result<Response, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
@@ -41,7 +41,7 @@ pub(crate) async fn execute(
         pieces: response.into_json(),
         reserved,
         session,
-        peer,
+        connection,
         release_time: state.limits().release_time,
     };
     Ok(stream.into_response(state.registry().tracker()))

@@ -15,10 +15,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::client_connection::ClientConnection;
 use crate::http::error::ApiError;
 use crate::http::extract::KeptRequest;
 use crate::http::forward::place;
-use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::scrape::Scraped;
 
@@ -30,7 +30,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 pub(crate) async fn scrape(
     State(state): State<AppState>,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(connection): Extension<Arc<ClientConnection>>,
     request: KeptRequest,
 ) -> Result<Response, ApiError> {
     let KeptRequest {
@@ -44,14 +44,18 @@ pub(crate) async fn scrape(
     let (scrapes, tracker) = (state.scrapes(), state.registry().tracker());
     let run = || async move {
         let response = scrapes.scrape(team, scrape).await?;
-        Ok::<_, ApiError>(stream_response(response, peer, tracker))
+        Ok::<_, ApiError>(stream_response(response, connection, tracker))
     };
     place(&state, &parts, bytes, run).await
 }
 
 /// Sends a response piece by piece. Its memory stays reserved until it is sent, which the client
 /// must allow in time.
-fn stream_response(scraped: Scraped, peer: Arc<Peer>, tracker: &TaskTracker) -> Response {
+fn stream_response(
+    scraped: Scraped,
+    connection: Arc<ClientConnection>,
+    tracker: &TaskTracker,
+) -> Response {
     let Scraped { json, reserved } = scraped;
     let sent = CancellationToken::new();
     let owned = (reserved, sent.clone().drop_guard());
@@ -66,7 +70,7 @@ fn stream_response(scraped: Scraped, peer: Arc<Peer>, tracker: &TaskTracker) -> 
     tracker.spawn(async move {
         tokio::select! {
             () = sent.cancelled() => {}
-            () = sleep_until(end) => peer.abort(),
+            () = sleep_until(end) => connection.abort(),
         }
     });
     let body = Body::from_stream(stream::iter(pieces));

@@ -10,12 +10,12 @@ use axum::{Extension, Json};
 use hearth_contract::{InteractSession, ScrapeInteractRequest};
 
 use super::delete_session::end_session;
+use crate::http::client_connection::ClientConnection;
 use crate::http::error::ApiError;
 use crate::http::execution::ExecutionStream;
 use crate::http::extract::{AuthenticatedTeam, JobId, KeptRequest};
 use crate::http::forward::forward_interaction;
 use crate::http::links::Links;
-use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::scrape::Interaction;
 use crate::sessions::{Executed, Session};
@@ -24,7 +24,7 @@ pub(crate) async fn interact(
     State(state): State<AppState>,
     job_id: JobId,
     links: Links,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(connection): Extension<Arc<ClientConnection>>,
     request: KeptRequest,
 ) -> Result<Response, ApiError> {
     let KeptRequest {
@@ -48,7 +48,7 @@ pub(crate) async fn interact(
         pieces: describe(&session, &links).into_json(response),
         reserved,
         session,
-        peer,
+        connection,
         release_time: state.limits().release_time,
     };
     Ok(stream.into_response(state.registry().tracker()))

@@ -11,8 +11,8 @@ use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use crate::clock;
+use crate::http::client_connection::ClientConnection;
 use crate::http::forward::FromNode;
-use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::sessions::SESSION;
 
@@ -57,7 +57,7 @@ pub(crate) async fn log_request(
         .map_or(NO_ROUTE, MatchedPath::as_str);
     let (method, path) = (method_label(request.method()), request.uri().path());
     let path = &path[..path.floor_char_boundary(state.limits().log_path_bytes)];
-    let peer = request.extensions().get::<Arc<Peer>>().cloned();
+    let connection = request.extensions().get::<Arc<ClientConnection>>().cloned();
     // The query is left out because it can contain a token.
     let span = tracing::error_span!(
         "request",
@@ -80,7 +80,7 @@ pub(crate) async fn log_request(
         method,
         route: route.to_owned(),
         began: Instant::now(),
-        peer,
+        connection,
         is_forwarded: request.extensions().get::<FromNode>().is_some(),
         status: None,
     };
@@ -125,7 +125,7 @@ struct RequestLog {
     method: &'static str,
     route: String,
     began: Instant,
-    peer: Option<Arc<Peer>>,
+    connection: Option<Arc<ClientConnection>>,
     /// True if another node sent the request. That node logs and counts it.
     is_forwarded: bool,
     status: Option<StatusCode>,
@@ -134,9 +134,9 @@ struct RequestLog {
 impl RequestLog {
     /// Returns true if the connection has sent no authenticated request.
     fn is_unauthenticated(&self) -> bool {
-        self.peer
+        self.connection
             .as_ref()
-            .is_none_or(|peer| !peer.is_authenticated())
+            .is_none_or(|connection| !connection.is_authenticated())
     }
 
     /// Returns true if another line may be written. Logs the number of suppressed lines.

@@ -25,7 +25,7 @@ use super::heartbeat::{PeerActivity, Pings};
 use super::split_frames::FrameLimits;
 use super::upgrade::{Socket, Upgrade, send_text};
 use crate::config::ServerLimits;
-use crate::http::peer::Peer;
+use crate::http::client_connection::ClientConnection;
 
 /// The size of the buffer for reading. Small, because it is not counted in a budget.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
@@ -71,12 +71,12 @@ impl LargeCalls {
 pub(crate) fn accept(
     upgrade: Upgrade,
     client: Client,
-    peer: Arc<Peer>,
+    connection: Arc<ClientConnection>,
     budget: &Budget,
     calls: LargeCalls,
     tracker: &TaskTracker,
 ) -> Response {
-    peer.upgrade(budget);
+    connection.upgrade(budget);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
@@ -85,13 +85,13 @@ pub(crate) fn accept(
     let serving = async move {
         // The client has left before the upgrade.
         let Ok(socket) = socket.await else { return };
-        serve(socket, client, &peer, &calls).await;
+        serve(socket, client, &connection, &calls).await;
     };
     tracker.spawn(serving.instrument(Span::current()));
     response
 }
 
-async fn serve(socket: Socket, client: Client, peer: &Peer, calls: &LargeCalls) {
+async fn serve(socket: Socket, client: Client, connection: &ClientConnection, calls: &LargeCalls) {
     let (sink, stream) = socket.split();
     let (sender, receiver) = client.split();
     let outgoing = unfold(receiver, async |mut receiver| {
@@ -99,7 +99,7 @@ async fn serve(socket: Socket, client: Client, peer: &Peer, calls: &LargeCalls) 
     });
     let activity = PeerActivity::default();
     tokio::select! {
-        () = read_loop(stream, sender, &activity, peer, calls) => {}
+        () = read_loop(stream, sender, &activity, connection, calls) => {}
         () = write_loop(sink, outgoing, &activity) => {}
     }
 }
@@ -109,7 +109,7 @@ async fn read_loop<E>(
     mut stream: impl Stream<Item = Result<Message, E>> + Unpin,
     sender: ClientSender,
     activity: &PeerActivity,
-    peer: &Peer,
+    connection: &ClientConnection,
     calls: &LargeCalls,
 ) {
     while let Some(Ok(message)) = stream.next().await {
@@ -119,7 +119,7 @@ async fn read_loop<E>(
         sender.writable().await;
         let turn = calls.turn(message.len()).await;
         // The broker reserves memory for what it keeps of the message.
-        drop(peer.take_message());
+        drop(connection.take_message());
         let sent = match &message {
             Message::Text(text) => sender.send(text.as_str()),
             // Some clients send JSON as binary, which Chromium also accepts.

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use super::heartbeat::{PeerActivity, Pings};
-use crate::http::peer::Peer;
+use crate::http::client_connection::ClientConnection;
 use crate::live_view::{
     self, LiveView, SessionEnded, Text, Update, Updates, ViewerAccess, ViewerGuard, ViewerInput,
 };
@@ -39,11 +39,11 @@ pub(crate) fn accept(
     live_view: Arc<LiveView>,
     access: ViewerAccess,
     ended: impl Future<Output = SessionEnded> + Send + 'static,
-    peer: &Peer,
+    connection: &ClientConnection,
     budget: &Budget,
     tracker: TaskTracker,
 ) -> Response {
-    peer.upgrade(budget);
+    connection.upgrade(budget);
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);

@@ -12,10 +12,10 @@ use hearth_browser::ClientOrigin;
 
 use super::access::CdpRequest;
 use super::describe;
+use crate::http::client_connection::ClientConnection;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionId;
 use crate::http::links::Links;
-use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::http::ws;
 use crate::http::ws::upgrade::Upgrade;
@@ -29,20 +29,20 @@ pub(crate) async fn browser(
     SessionId(id): SessionId,
     request: CdpRequest,
     links: Links,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(connection): Extension<Arc<ClientConnection>>,
     upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
     let session = request.authorize(&state, &id).await?;
     if upgrade.is_err() && request.asks_for_version {
         return describe::browser_version(&session, &request, &links).await;
     }
-    peer.authenticate();
+    connection.authenticate();
     connect(
         &state,
         &session,
         None,
         ClientOrigin::External,
-        peer,
+        connection,
         upgrade,
     )
     .await
@@ -53,19 +53,19 @@ pub(crate) async fn target(
     State(state): State<AppState>,
     path: Result<Path<(String, String)>, PathRejection>,
     request: CdpRequest,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(connection): Extension<Arc<ClientConnection>>,
     upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
     // A path that is not UTF-8 cannot name a session.
     let (id, target) = path.map(|Path(names)| names).unwrap_or_default();
     let session = request.authorize(&state, &id).await?;
-    peer.authenticate();
+    connection.authenticate();
     connect(
         &state,
         &session,
         Some(&target),
         ClientOrigin::External,
-        peer,
+        connection,
         upgrade,
     )
     .await
@@ -77,11 +77,11 @@ pub(crate) async fn internal(
     State(state): State<AppState>,
     Extension(access): Extension<Arc<ProgramAccess>>,
     request: CdpRequest,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(connection): Extension<Arc<ClientConnection>>,
     upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
     let session = request.authorize_program(&state, &access)?;
-    peer.authenticate();
+    connection.authenticate();
     let upgrade = upgrade?;
     let client = match session {
         Some(session) => session.attach_client(None, ClientOrigin::Internal).await?,
@@ -91,7 +91,7 @@ pub(crate) async fn internal(
     Ok(ws::cdp::accept(
         upgrade,
         client,
-        peer,
+        connection,
         access.budget(),
         state.large_calls().clone(),
         tracker,
@@ -104,9 +104,9 @@ pub(crate) async fn start_agent(
     State(state): State<AppState>,
     Extension(access): Extension<Arc<ProgramAccess>>,
     request: CdpRequest,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(connection): Extension<Arc<ClientConnection>>,
 ) -> Result<StatusCode, ApiError> {
-    let session = authorized_session(&state, &access, &request, &peer)?;
+    let session = authorized_session(&state, &access, &request, &connection)?;
     session.start_agent().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -119,9 +119,9 @@ pub(crate) async fn ignore_certificate_errors(
     State(state): State<AppState>,
     Extension(access): Extension<Arc<ProgramAccess>>,
     request: CdpRequest,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(connection): Extension<Arc<ClientConnection>>,
 ) -> Result<StatusCode, ApiError> {
-    let session = authorized_session(&state, &access, &request, &peer)?;
+    let session = authorized_session(&state, &access, &request, &connection)?;
     session.ignore_certificate_errors().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -132,10 +132,10 @@ fn authorized_session(
     state: &AppState,
     access: &ProgramAccess,
     request: &CdpRequest,
-    peer: &Peer,
+    connection: &ClientConnection,
 ) -> Result<Arc<Session>, ApiError> {
     let session = request.authorize_program(state, access)?;
-    peer.authenticate();
+    connection.authenticate();
     Ok(session.ok_or(SessionError::Ended)?)
 }
 
@@ -144,7 +144,7 @@ async fn connect(
     session: &Session,
     target: Option<&str>,
     origin: ClientOrigin,
-    peer: Arc<Peer>,
+    connection: Arc<ClientConnection>,
     upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade?;
@@ -155,7 +155,7 @@ async fn connect(
     Ok(ws::cdp::accept(
         upgrade,
         client,
-        peer,
+        connection,
         &budget,
         state.large_calls().clone(),
         state.registry().tracker(),

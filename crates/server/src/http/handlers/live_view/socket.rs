@@ -11,10 +11,10 @@ use axum::response::Response;
 
 use super::access::authorize;
 use crate::clock;
+use crate::http::client_connection::ClientConnection;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionId;
 use crate::http::origin::is_same_origin;
-use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::http::ws;
 use crate::live_view::SessionEnded;
@@ -24,7 +24,7 @@ pub(crate) async fn connect(
     SessionId(id): SessionId,
     headers: HeaderMap,
     uri: Uri,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(connection): Extension<Arc<ClientConnection>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     if !is_same_origin(&headers, state.public_url()) {
@@ -32,7 +32,7 @@ pub(crate) async fn connect(
     }
     let (session, access) = authorize(&state, &id, &uri).await?;
     let upgrade = upgrade.map_err(|_| ApiError::LiveViewUpgradeRequired)?;
-    peer.authenticate();
+    connection.authenticate();
     let live_view = session.live_view()?;
     let budget = session.budget()?;
     let ended = async move {
@@ -48,7 +48,7 @@ pub(crate) async fn connect(
         live_view,
         access,
         ended,
-        &peer,
+        &connection,
         &budget,
         state.registry().tracker().clone(),
     ))

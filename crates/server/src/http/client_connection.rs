@@ -20,7 +20,7 @@ const RATE_PERIOD: Duration = Duration::from_secs(10);
 
 /// The shared state of a connection.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub(crate) struct ClientConnection {
     slot: ConnectionSlot,
     limits: ServerLimits,
     abort: CancellationToken,
@@ -37,9 +37,9 @@ const HEAD: u8 = 1;
 const REQUEST: u8 = 2;
 const UPGRADED: u8 = 3;
 
-impl Peer {
-    pub fn new(slot: ConnectionSlot, limits: ServerLimits) -> Arc<Peer> {
-        Arc::new(Peer {
+impl ClientConnection {
+    pub fn new(slot: ConnectionSlot, limits: ServerLimits) -> Arc<ClientConnection> {
+        Arc::new(ClientConnection {
             slot,
             limits,
             abort: CancellationToken::new(),
@@ -87,8 +87,8 @@ impl Peer {
     }
 
     /// Records that the connection becomes a WebSocket. Counts every byte that arrives from now on
-    /// in `budget`, until [`Peer::take_message`]. The connection fails when the budget is
-    /// exhausted.
+    /// in `budget`, until [`ClientConnection::take_message`]. The connection fails when the budget
+    /// is exhausted.
     pub fn upgrade(&self, budget: &Budget) {
         self.phase.store(UPGRADED, Ordering::Relaxed);
         *self.lock() = Some(budget.empty());
@@ -125,9 +125,9 @@ impl Peer {
 }
 
 /// The stream of a connection. It fails when the client is too slow, or when its slot is needed.
-pub(crate) struct PeerStream<S> {
+pub(crate) struct ClientStream<S> {
     stream: S,
-    peer: Arc<Peer>,
+    connection: Arc<ClientConnection>,
     head_deadline: Option<Pin<Box<Sleep>>>,
     blocked: Option<Blocked>,
 }
@@ -140,11 +140,11 @@ struct Blocked {
     is_waiting: bool,
 }
 
-impl<S> PeerStream<S> {
-    pub fn new(stream: S, peer: Arc<Peer>) -> PeerStream<S> {
-        PeerStream {
+impl<S> ClientStream<S> {
+    pub fn new(stream: S, connection: Arc<ClientConnection>) -> ClientStream<S> {
+        ClientStream {
             stream,
-            peer,
+            connection,
             head_deadline: None,
             blocked: None,
         }
@@ -152,11 +152,11 @@ impl<S> PeerStream<S> {
 
     /// Fails if the head of a request has taken too long.
     fn check_head(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.peer.phase.load(Ordering::Relaxed) != HEAD {
+        if self.connection.phase.load(Ordering::Relaxed) != HEAD {
             self.head_deadline = None;
             return Ok(());
         }
-        let head_time = self.peer.limits.head_time;
+        let head_time = self.connection.limits.head_time;
         let deadline = self
             .head_deadline
             .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + head_time)));
@@ -175,7 +175,7 @@ impl<S> PeerStream<S> {
         };
         let blocked = self.blocked.get_or_insert_with(new);
         if blocked.until.as_mut().poll(cx).is_ready() {
-            if blocked.is_waiting && blocked.bytes < self.peer.limits.min_read_bytes {
+            if blocked.is_waiting && blocked.bytes < self.connection.limits.min_read_bytes {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             *blocked = new();
@@ -194,7 +194,7 @@ impl<S> PeerStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for PeerStream<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -205,7 +205,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for PeerStream<S> {
             Poll::Ready(Ok(())) => {
                 let count = buffer.filled().len() - before;
                 if count > 0 {
-                    self.peer.received(count)?;
+                    self.connection.received(count)?;
                 }
                 Poll::Ready(Ok(()))
             }
@@ -218,7 +218,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for PeerStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for PeerStream<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -250,7 +250,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PeerStream<S> {
     }
 }
 
-impl<S> PeerStream<S> {
+impl<S> ClientStream<S> {
     fn after_write(
         &mut self,
         cx: &mut Context<'_>,
