@@ -172,7 +172,12 @@ async fn two_keys_without_a_name_do_not_share_their_sessions() {
 
 #[tokio::test]
 async fn without_keys_any_authorization_header_is_accepted() {
-    let server = TestServer::builder().without_browser().start().await;
+    // Nodes of a cluster need keys.
+    let server = TestServer::builder()
+        .single()
+        .without_browser()
+        .start()
+        .await;
     server.list("").await.ok();
     for header in ["Bearer", "Bearer ", "Bearer fc-anything", "Basic eDp5"] {
         server.with_authorization(header).list("").await.ok();
@@ -182,7 +187,12 @@ async fn without_keys_any_authorization_header_is_accepted() {
 
 #[tokio::test]
 async fn without_keys_only_loopback_host_names_are_served() {
-    let server = TestServer::builder().without_browser().start().await;
+    // Nodes of a cluster need keys.
+    let server = TestServer::builder()
+        .single()
+        .without_browser()
+        .start()
+        .await;
     let port = server
         .address()
         .rsplit_once(':')
@@ -315,7 +325,8 @@ async fn a_destroyed_session_of_another_team_is_forbidden_too() {
 
 #[tokio::test]
 async fn without_keys_pages_of_other_origins_cannot_change_anything() {
-    let server = TestServer::start().await;
+    // Nodes of a cluster need keys.
+    let server = TestServer::builder().single().start().await;
     let created = async |api: &Api, origin: &'static str| {
         Exchange::of(api.request(Method::POST, "").header("origin", origin))
             .await

@@ -303,7 +303,8 @@ async fn a_client_that_never_reads_is_dropped() {
 #[tokio::test]
 async fn a_message_that_is_being_written_counts_as_buffered() {
     const BYTES: f64 = 20e6;
-    let server = TestServer::start().await;
+    // Reads the metrics of the server that has the buffers.
+    let server = TestServer::builder().single().start().await;
     let session = server.session().await;
     let mut browser = CdpClient::connect(session.cdp_url()).await;
     let targets = browser.call("Target.getTargets", json!({})).await;

@@ -94,7 +94,9 @@ async fn a_listed_origin_needs_a_key_but_not_for_its_preflight_request() {
 
 #[tokio::test]
 async fn the_flag_can_be_repeated() {
+    // The flag is that of one server.
     let server = TestServer::builder()
+        .single()
         .without_browser()
         .argument(&format!("--cors-origins={APP}"))
         .argument(&format!("--cors-origins={OTHER},http://localhost:5173"))
@@ -109,7 +111,8 @@ async fn the_flag_can_be_repeated() {
 
 #[tokio::test]
 async fn a_server_without_keys_accepts_posts_of_listed_origins_only() {
-    let server = allowing(APP).start().await;
+    // Nodes of a cluster need keys.
+    let server = allowing(APP).single().start().await;
     // There is no browser, so a session that is permitted does not start.
     assert_eq!(
         sent(&server, Method::POST, APP).await,

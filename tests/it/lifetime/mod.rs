@@ -154,7 +154,9 @@ async fn deleting_a_session_ends_the_code_that_runs_in_it() {
 
 /// Kills the server while a session is busy and a shell runs, after stopping the chosen processes.
 async fn killed_server_leaves_nothing(is_stopped_before: impl Fn(&Process) -> bool) {
-    let (mut server, site) = (TestServer::start().await, Site::start().await);
+    // Another node would answer the request of a server that is gone.
+    let server = TestServer::builder().single().start();
+    let (mut server, site) = (server.await, Site::start().await);
     let session = busy_session(&server).await;
     let path = format!("/{}/execute", session.id());
     let code = format!("{DOUBLE_FORK}; {}", endless(&site, "bash", "running"));
