@@ -127,7 +127,7 @@ async fn creations(extent: Extent, samples: &mut Samples) {
         for (key, server) in &servers {
             let request = server.request(Method::POST, "");
             let (created, took) = timed(with_json(request, &long_session())).await;
-            samples.add(*key, took);
+            samples.add(key, took);
             server.session_of(created).delete().await;
             wait_for_warm(server).await;
         }
