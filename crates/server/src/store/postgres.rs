@@ -76,7 +76,7 @@ pub(super) fn options(url: &DatabaseUrl) -> Result<PgConnectOptions, StoreError>
     let options = options.map_err(|error| describe(url, error))?;
     Ok(options
         .application_name("hearth")
-        // PgBouncer rejects this parameter by default, and no statement has a floating point number.
+        // PgBouncer rejects this parameter by default, and no statement has a float.
         .extra_float_digits(None)
         .disable_statement_logging())
 }

@@ -44,7 +44,7 @@ pub(crate) async fn state(
     Ok(no_store(described))
 }
 
-/// The same for the page of another node: only what this node knows itself.
+/// Responds to another node, whose page shows the sessions of this one.
 pub(crate) async fn state_of_node(
     State(state): State<AppState>,
     principal: Principal,
