@@ -70,8 +70,16 @@ async fn the_sessions_of_a_killed_server_ended_with_it() {
     killed.kill_hard().await;
     killed.assert_nothing_runs(Duration::from_secs(10)).await;
     let server = node(&postgres).data_dir(dir.path()).start().await;
-    let status = server.with_key(CLUSTER_KEY).status(session.id()).await.ok();
-    assert_eq!(status["destroyedReason"], "server_lost", "{status}");
+    let api = server.with_key(CLUSTER_KEY);
+    eventually(Duration::from_secs(20), "the session has ended", || async {
+        let reply = api.status(session.id()).await;
+        // Until the first look at the nodes.
+        match (reply.status, &reply.body["destroyedReason"]) {
+            (200, reason) if reason == "node_lost" => Ok(()),
+            _ => Err(reply.text),
+        }
+    })
+    .await;
     server.stop().await;
 }
 

@@ -294,8 +294,8 @@ impl ClusterSessions {
         Ok(rows.iter().filter_map(read).collect())
     }
 
-    /// Returns at most `max` sessions of a team, or of all teams, that have ended after `since`. The
-    /// last end is the first. Skips invalid rows.
+    /// Returns at most `max` sessions of a team, or of all teams, that have ended after `since`,
+    /// with the last end first. Skips invalid rows.
     pub async fn ended(
         &self,
         since: Timestamp,
