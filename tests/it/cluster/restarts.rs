@@ -122,7 +122,13 @@ async fn sessions_that_the_database_has_forgotten_are_recorded_once() {
     .await;
     cluster.wait_for_nodes(2).await;
     assert_eq!(kept.node("6 * 7").await.ok().result, "42");
-    has_ended(&entry, &ended, "deleted").await;
+    // Its owner ends it, and the recorded end stands.
+    has_ended(&entry, &ended, "node_lost").await;
+    let sql = format!(
+        "SELECT destroyed_reason FROM sessions WHERE id = '{}'",
+        ended.id()
+    );
+    assert_eq!(cluster.query(&sql), "deleted");
     let adopted = metrics(&cluster.api(1)).await["hearth_sessions_adopted_total"].to_string();
     assert_eq!(adopted, "1");
     // The place of the one that has ended is free.

@@ -59,7 +59,7 @@ impl StoreError {
         matches!(self, StoreError::Unreachable { .. } | StoreError::NoReply)
     }
 
-    /// Returns true if the store does not work. A rejected statement is not an outage.
+    /// Returns true if the store does not work. If it only rejects a statement, it works.
     pub(super) fn is_outage(&self) -> bool {
         match self {
             // The store is full, stops, or has too many connections.

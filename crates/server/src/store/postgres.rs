@@ -1,5 +1,6 @@
 //! The PostgreSQL database of a cluster: connections, errors, and the check before a start.
 
+use std::fmt::Display;
 use std::io;
 use std::str::FromStr;
 use std::time::Duration;
@@ -76,8 +77,7 @@ pub(super) fn options(url: &DatabaseUrl) -> Result<PgConnectOptions, StoreError>
     let options = options.map_err(|error| describe(url, error))?;
     Ok(options
         .application_name("hearth")
-        // PgBouncer rejects this parameter by default, and no statement has a floating point
-        // number.
+        // PgBouncer rejects this parameter by default, and no statement has a float.
         .extra_float_digits(None)
         .disable_statement_logging())
 }
@@ -89,7 +89,16 @@ fn describe(url: &DatabaseUrl, error: sqlx::Error) -> StoreError {
         server: url.to_string(),
         reason,
     };
+    let tls_failed = |error: &dyn Display| {
+        (
+            format!("TLS failed: {error}"),
+            "add sslrootcert=FILE to the URL, or sslmode=disable if nobody else can read the network"
+                .to_owned(),
+        )
+    };
     let (reason, fix) = match error {
+        // The certificate is not accepted.
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => tls_failed(&error),
         sqlx::Error::Io(error) => return unreachable(error.to_string()),
         sqlx::Error::Database(error) => {
             let message = error.message().to_owned();
@@ -112,10 +121,7 @@ fn describe(url: &DatabaseUrl, error: sqlx::Error) -> StoreError {
                 _ => (message, "correct the database or HEARTH_DATABASE_URL".to_owned()),
             }
         }
-        sqlx::Error::Tls(error) => (
-            format!("TLS failed: {error}"),
-            "add sslrootcert=FILE to the URL, or sslmode=disable if nobody else can read the network".to_owned(),
-        ),
+        sqlx::Error::Tls(error) => tls_failed(&error),
         sqlx::Error::Configuration(error) => (
             error.to_string(),
             "correct the parameters of HEARTH_DATABASE_URL".to_owned(),
@@ -124,10 +130,7 @@ fn describe(url: &DatabaseUrl, error: sqlx::Error) -> StoreError {
         sqlx::Error::Protocol(_) => {
             return unreachable("the reply is not one of PostgreSQL".to_owned());
         }
-        error => (
-            error.to_string(),
-            "correct HEARTH_DATABASE_URL".to_owned(),
-        ),
+        error => (error.to_string(), "correct HEARTH_DATABASE_URL".to_owned()),
     };
     StoreError::Unusable {
         server,

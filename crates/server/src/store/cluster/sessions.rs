@@ -295,7 +295,7 @@ impl ClusterSessions {
     }
 
     /// Returns at most `max` sessions of a team, or of all teams, that have ended after `since`,
-    /// the last end first. Skips invalid rows.
+    /// with the last end first. Skips invalid rows.
     pub async fn ended(
         &self,
         since: Timestamp,

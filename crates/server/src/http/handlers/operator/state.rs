@@ -44,7 +44,7 @@ pub(crate) async fn state(
     Ok(no_store(described))
 }
 
-/// Returns the state of this node alone, for the operator page of another node.
+/// Responds to another node, whose page shows the sessions of this one.
 pub(crate) async fn state_of_node(
     State(state): State<AppState>,
     principal: Principal,
