@@ -323,8 +323,8 @@ impl NewDirs {
             self.launcher
                 .chown_dirs(SandboxUser { index, role }, &parts)
         };
-        // This lets the users enter it. It comes first, because they remove what is theirs if a
-        // later step fails.
+        // This lets the users enter it. It comes first, because each user removes its own files if
+        // a later step fails.
         give(UserRole::Server, &[dir.root().to_owned()])?;
         // Inner directories first, because the server cannot reach below a directory after changing
         // its owner.

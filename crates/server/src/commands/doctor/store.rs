@@ -28,7 +28,7 @@ pub(super) async fn store(data_dir: &Path) -> Option<Finding> {
     })
 }
 
-/// Returns what is known of the database of a cluster.
+/// Checks the database of a cluster without changing it.
 pub(super) async fn database(cluster: &ClusterSpec) -> Vec<Finding> {
     let state = match Store::check_database(&cluster.database).await {
         Ok(state) => state,

@@ -146,8 +146,8 @@ impl ProfileObjects {
         Ok(SaveOutcome::LeaseLost)
     }
 
-    /// Removes what is not needed after a profile was saved, or can never be saved. A checkpoint is
-    /// void, because it continues another version.
+    /// Removes the packed profile and the checkpoint after the profile was saved, or if it can
+    /// never be saved. The checkpoint is useless then, because it continues another version.
     async fn clear_up(&self, save: &Save, outcome: SaveOutcome) {
         if outcome != SaveOutcome::Postponed {
             let path = save.path.clone();

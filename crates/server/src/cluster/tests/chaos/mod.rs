@@ -39,7 +39,7 @@ const FAULTS: usize = 12;
 /// The time limit of a run, for a machine that is busy.
 const RUN_TIMEOUT: Duration = Duration::from_secs(110);
 
-/// The time for the last observer to end what is left.
+/// The time limit for the last observer to end the remaining sessions.
 const END_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The variable that makes the test run for longer, in seconds.
