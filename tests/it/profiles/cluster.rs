@@ -13,7 +13,9 @@ use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::profiles::scenario::{all, keep, kept, nothing, on_page, reading, saving};
 
@@ -222,20 +224,28 @@ async fn the_profile_of_a_lost_node_is_free_and_as_it_was_saved_last() {
     nodes.cluster.stop().await;
 }
 
-/// The time between two attempts of a client to create a session.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The time after which a rejected client tries again, if no other client of the test has freed the
+/// profile. Constant attempts would take the processors from the session that saves.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// The number that the profile's pages have counted to.
 const COUNTER: &str = "return Number(localStorage.counter ?? 0)";
 
-/// Counts in the profile `p` until `stop`. Returns the number of counts that were saved.
-async fn count(api: Api, site: Arc<Site>, stop: Arc<AtomicBool>) -> Vec<(u64, u64)> {
+/// Counts in the profile `p` until `stop`, and notifies others when the profile is free. Returns
+/// each saved count, and the one that it continues.
+async fn count(
+    api: Api,
+    site: Arc<Site>,
+    stop: Arc<AtomicBool>,
+    freed: Arc<Notify>,
+) -> Vec<(u64, u64)> {
     let mut saved = Vec::new();
     while !stop.load(Ordering::Relaxed) {
+        let next_turn = freed.notified();
         let reply = api.create(&saving("p")).await;
         if reply.status != 200 {
-            // As clients do. Constant attempts would take the processors from the saving session.
-            tokio::time::sleep(PAUSE).await;
+            // Sessions outside of this function, and lost ones, free the profile without notifying.
+            let _ = timeout(TRY_AGAIN, next_turn).await;
             continue;
         }
         let session = api.session_of(reply.ok());
@@ -252,6 +262,7 @@ async fn count(api: Api, site: Arc<Site>, stop: Arc<AtomicBool>) -> Vec<(u64, u6
         if session.delete().await.get("warning").is_none() {
             saved.push((found, next));
         }
+        freed.notify_waiters();
     }
     saved
 }
@@ -261,9 +272,15 @@ async fn counters_of_many_savers_never_go_back() {
     let mut nodes = Nodes::start_with(3, true).await;
     let site = Arc::new(Site::start().await);
     let stop = Arc::new(AtomicBool::new(false));
+    let freed = Arc::new(Notify::new());
     let mut counting = JoinSet::new();
     for _ in 0..4 {
-        counting.spawn(count(nodes.api(0), Arc::clone(&site), Arc::clone(&stop)));
+        counting.spawn(count(
+            nodes.api(0),
+            Arc::clone(&site),
+            Arc::clone(&stop),
+            Arc::clone(&freed),
+        ));
     }
     // A node is lost while one of its sessions has the lease, or is saving.
     let session = saver(&nodes.api(0), LONG).await;

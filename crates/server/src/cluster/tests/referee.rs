@@ -134,23 +134,25 @@ impl Model {
         }
     }
 
+    /// Returns the nodes that are alive, as an observer reads them.
+    fn alive(&self) -> Vec<Observed> {
+        let alive = self.rows.iter().filter(|(_, row)| row.is_alive);
+        let observed = alive.map(|(name, row)| Observed {
+            life: Life {
+                name: name.clone(),
+                epoch: row.epoch,
+            },
+            beat: row.beat,
+        });
+        observed.collect()
+    }
+
     /// Reads the nodes that are alive, and passes them to the referee of an observer. Reading takes
     /// time, and so does the way of the answer.
     fn look(&mut self, which: usize, random: &mut Unstructured<'_>) -> Result<()> {
         let asked = self.now;
         self.now += random.int_in_range(0..=800)?;
-        let nodes: Vec<Observed> = self
-            .rows
-            .iter()
-            .filter(|(_, row)| row.is_alive)
-            .map(|(name, row)| Observed {
-                life: Life {
-                    name: name.clone(),
-                    epoch: row.epoch,
-                },
-                beat: row.beat,
-            })
-            .collect();
+        let nodes = self.alive();
         // Others act before the answer arrives.
         let delay = random.int_in_range(0..=3_000)?;
         if random.arbitrary()? {
@@ -263,18 +265,7 @@ fn a_stopped_node_is_always_declared_dead() {
 impl Model {
     /// Looks without a delay.
     fn look_at_once(&mut self, which: usize) {
-        let nodes: Vec<Observed> = self
-            .rows
-            .iter()
-            .filter(|(_, row)| row.is_alive)
-            .map(|(name, row)| Observed {
-                life: Life {
-                    name: name.clone(),
-                    epoch: row.epoch,
-                },
-                beat: row.beat,
-            })
-            .collect();
+        let nodes = self.alive();
         let observer = &mut self.observers[which];
         let (name, now) = (&observer.name, at(self.now));
         let verdicts = observer.referee.look(name, &nodes, now, now);

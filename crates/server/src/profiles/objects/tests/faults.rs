@@ -27,6 +27,29 @@ async fn until_nothing_is_saving(node: &Node) {
     .await;
 }
 
+/// Stops the node `one` while the profile `p` waits for a bucket with `fault`, which then works
+/// again. Returns the directory of the node.
+async fn stop_before_upload(shared: &Shared, fault: BucketFault) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let node = shared.node_with("one", dir, IMPATIENT).await;
+    let saver = node.saver("p").await;
+    shared.s3().set_fault(Some(fault));
+    let waiting = try_commit(&saver, &[], "late").await;
+    assert!(matches!(waiting, Err(CommitError::Waiting)), "{waiting:?}");
+    drop(saver);
+    let dir = node.stop().await;
+    shared.s3().set_fault(None);
+    dir
+}
+
+/// Starts the next life of the node `one`, which resumes the save that waits in `dir`.
+async fn resume(shared: &Shared, dir: TempDir) -> Node {
+    let node = shared.node_with("one", dir, TIMES).await;
+    let resumed = node.objects.resume_saves("one", EPOCH + 1).await;
+    assert_eq!(resumed.expect("read"), 1);
+    node
+}
+
 async fn a_profile_waits_for(fault: BucketFault) {
     let shared = Shared::in_bucket().await;
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -101,9 +124,7 @@ async fn a_profile_that_is_given_up_frees_its_lease_and_is_saved_after_a_restart
     assert_eq!(node.waiting().len(), 1);
     let dir = node.stop().await;
     shared.s3().set_fault(None);
-    let node = shared.node_with("one", dir, TIMES).await;
-    let resumed = node.objects.resume_saves("one", EPOCH + 1).await;
-    assert_eq!(resumed.expect("read"), 1);
+    let node = resume(&shared, dir).await;
     eventually(DEADLINE, "the profile is saved", || async {
         match content_of(&other).await {
             content if content == "late" => Ok(()),
@@ -119,20 +140,10 @@ async fn a_profile_that_is_given_up_frees_its_lease_and_is_saved_after_a_restart
 #[tokio::test]
 async fn a_stopped_node_leaves_its_profile_for_its_next_life() {
     let shared = Shared::in_bucket().await;
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let node = shared.node_with("one", dir, IMPATIENT).await;
-    let saver = node.saver("p").await;
-    shared.s3().set_fault(Some(BucketFault::Silent));
-    let waiting = try_commit(&saver, &[], "late").await;
-    assert!(matches!(waiting, Err(CommitError::Waiting)), "{waiting:?}");
-    drop(saver);
-    let dir = node.stop().await;
-    shared.s3().set_fault(None);
+    let dir = stop_before_upload(&shared, BucketFault::Silent).await;
     // Its lease ends with its life, which the store knows nothing about.
     assert_eq!(shared.leases.release_stale().await.expect("released"), 1);
-    let node = shared.node_with("one", dir, TIMES).await;
-    let resumed = node.objects.resume_saves("one", EPOCH + 1).await;
-    assert_eq!(resumed.expect("read"), 1);
+    let node = resume(&shared, dir).await;
     eventually(DEADLINE, "the profile is saved", || async {
         match content_of(&node).await {
             content if content == "late" => Ok(()),
@@ -145,21 +156,11 @@ async fn a_stopped_node_leaves_its_profile_for_its_next_life() {
 #[tokio::test]
 async fn a_profile_is_outdated_if_another_session_has_saved() {
     let shared = Shared::in_bucket().await;
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let node = shared.node_with("one", dir, IMPATIENT).await;
-    let saver = node.saver("p").await;
-    shared.s3().set_fault(Some(BucketFault::Away));
-    let waiting = try_commit(&saver, &[], "late").await;
-    assert!(matches!(waiting, Err(CommitError::Waiting)), "{waiting:?}");
-    drop(saver);
-    let dir = node.stop().await;
-    shared.s3().set_fault(None);
+    let dir = stop_before_upload(&shared, BucketFault::Away).await;
     assert_eq!(shared.leases.release_stale().await.expect("released"), 1);
     let other = shared.node("other").await;
     commit(&other.saver("p").await, &[], "newer").await;
-    let node = shared.node_with("one", dir, TIMES).await;
-    let resumed = node.objects.resume_saves("one", EPOCH + 1).await;
-    assert_eq!(resumed.expect("read"), 1);
+    let node = resume(&shared, dir).await;
     let outdated = format!("{}.outdated", profile("p").id);
     eventually(DEADLINE, "the file is moved aside", || async {
         match node.waiting() {
