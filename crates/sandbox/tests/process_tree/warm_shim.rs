@@ -21,7 +21,10 @@ async fn ready_shim(launcher: &Launcher) -> u32 {
     loop {
         // Polls, because the process table sends no notifications.
         let own = children(me);
-        if let [ready] = own[..] {
+        // The shim of the first program can exit later than its tree is gone.
+        if let [ready] = own[..]
+            && ready != tree.shim_pid()
+        {
             return ready;
         }
         assert!(Instant::now() < deadline, "no warm shim: {own:?}");
@@ -155,10 +158,17 @@ fn launcher_of_user(tracker: TaskTracker) -> Option<Launcher> {
     Some(launcher.with_warm_shim())
 }
 
-/// Waits for the child of a warm shim, which becomes the next program.
-fn waiting_child(shim: u32) -> u32 {
-    wait_until(|| children(shim).len() == 1);
-    children(shim)[0]
+/// Waits for the child of a warm shim, which becomes the next program. Meanwhile the task can run
+/// that tells the shim how to prepare itself.
+async fn waiting_child(shim: u32) -> u32 {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        if let [child] = children(shim)[..] {
+            return child;
+        }
+        assert!(Instant::now() < deadline, "no child");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -167,7 +177,7 @@ async fn the_child_of_a_warm_shim_is_not_of_the_session_and_becomes_the_program(
         return;
     };
     let ready = ready_shim(&launcher).await;
-    let child = waiting_child(ready);
+    let child = waiting_child(ready).await;
     let status = read_proc(child, "status");
     assert!(status.contains("\nUid:\t0\t0\t0\t0\n"), "{status}");
     let tree = launcher
@@ -185,7 +195,7 @@ async fn a_stopped_child_of_a_warm_shim_resumes_for_the_next_program() {
     let Some(launcher) = launcher_of_user(TaskTracker::new()) else {
         return;
     };
-    let child = waiting_child(ready_shim(&launcher).await);
+    let child = waiting_child(ready_shim(&launcher).await).await;
     kill(pid(child), Signal::SIGSTOP).expect("it runs");
     wait_until(|| read_proc(child, "stat").contains(") T "));
     let tree = launcher.start(bash("exit 6")).await.expect("bash starts");
@@ -202,7 +212,7 @@ async fn a_warm_shim_and_its_child_end_together() {
             return;
         };
         let ready = ready_shim(&launcher).await;
-        let child = waiting_child(ready);
+        let child = waiting_child(ready).await;
         let killed = if kills_shim { ready } else { child };
         kill(pid(killed), Signal::SIGKILL).expect("it runs");
         ended(ready).await;
@@ -221,7 +231,7 @@ async fn a_program_that_a_warm_shim_cannot_start_is_reported() {
         return;
     };
     let ready = ready_shim(&launcher).await;
-    waiting_child(ready);
+    waiting_child(ready).await;
     let mut program = bash("");
     program.program = "/nonexistent/program".into();
     let error = launcher.start(program).await.expect_err("it is missing");
