@@ -19,7 +19,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Gid, Pid, Uid, fchown, getpid};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, fchown, getpid, getppid};
 
 use crate::policy::apply::PreparedPolicy;
 use crate::policy::user::{Ids, drop_privileges, set_umask};
@@ -103,6 +103,11 @@ impl Child {
             send_with_fds(&self.status, &report, &[listener.as_raw_fd()])?;
         }
         Ok(())
+    }
+
+    /// Returns true if the shim ended before the kernel knew that this process must end with it.
+    pub fn is_orphan(&self) -> bool {
+        getppid() != self.shim
     }
 
     /// Executes the program of `request`. Returns only if that fails, after telling the shim.

@@ -159,7 +159,10 @@ impl Shim {
         }
         let started = match prepared.and_then(|prepared| fork(prepared, self.ids)) {
             Ok(Forked::Child(child)) => {
-                if let Ok((request, fds)) = self.receive() {
+                // An orphan would wait as long as the server keeps the control socket open.
+                if !child.is_orphan()
+                    && let Ok((request, fds)) = self.receive()
+                {
                     child.execute(&request, fds);
                 }
                 return 1;
