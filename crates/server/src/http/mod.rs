@@ -10,6 +10,8 @@ pub(crate) mod assets;
 pub(crate) mod auth;
 pub(crate) mod connections;
 pub(crate) mod error;
+mod event_headers;
+pub(crate) mod event_stream;
 pub(crate) mod execution;
 pub(crate) mod extract;
 pub(crate) mod forward;
