@@ -52,6 +52,7 @@ mod scrape_interact;
 mod session_options;
 mod settings;
 mod soak;
+mod streaming;
 mod tidy;
 mod validation;
 mod warm;

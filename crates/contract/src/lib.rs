@@ -16,6 +16,7 @@ mod body;
 mod create;
 mod error_body;
 mod execute;
+mod execute_events;
 mod execute_response;
 mod field;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use body::{Body, InvalidJson};
 pub use create::{CreateRequest, Profile};
 pub use error_body::ErrorBody;
 pub use execute::{ExecuteRequest, Language};
+pub use execute_events::{EventPieces, KEEP_ALIVE_COMMENT, OutputEvent};
 pub use execute_response::{ExecuteResponse, ExecuteResult, JsonPieces};
 pub use issue::Issue;
 pub use kill_report::{EndReport, KillReport, OpenDialog};

@@ -27,7 +27,7 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
         .into_iter()
         .flat_map(|page| snippets(&fs::read_to_string(repository().join(page)).unwrap()))
         .collect::<Vec<_>>();
-    assert_eq!(snippets.len(), 6, "one for each client: {snippets:#?}");
+    assert_eq!(snippets.len(), 8, "one for each client: {snippets:#?}");
     for snippet in &snippets {
         let home = home_with_clients();
         let (file, interpreter) = match snippet.language.as_str() {

@@ -11,6 +11,8 @@ pub(crate) mod auth;
 mod client_connection;
 pub(crate) mod connections;
 pub(crate) mod error;
+mod event_headers;
+pub(crate) mod event_stream;
 pub(crate) mod execution;
 pub(crate) mod extract;
 pub(crate) mod forward;

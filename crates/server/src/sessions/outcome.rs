@@ -49,6 +49,7 @@ pub(super) fn timed_out_before_start() -> Outcome {
         },
         truncated: false,
         dropped_bytes: 0,
+        taken_bytes: [0, 0],
         duration: Duration::ZERO,
         reserved: Vec::new(),
     }

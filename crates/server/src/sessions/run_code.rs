@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_contract::{ExecuteRequest, Language};
-use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
+use hearth_runner::{Ended, Kernel, LiveOutput, Outcome, Run, RunError, run_shell};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{Instrument, Span};
@@ -29,6 +29,8 @@ const SUCCESSOR_LEAD: Duration = Duration::from_millis(500);
 pub(super) struct CodeRun<'a> {
     pub request: &'a ExecuteRequest,
     pub deadline: Instant,
+    /// Gets the output while the code runs, if there is a reader.
+    pub live: Option<LiveOutput>,
     /// The tab that was the current one when the execution started.
     pub target: String,
     pub resources: &'a Arc<SessionResources>,
@@ -158,6 +160,7 @@ impl CodeRun<'_> {
             max_output_bytes: self.resources.limits.max_output_bytes,
             target: Some(self.current_tab()),
             last_output: None,
+            live: self.live.clone(),
             interruption: self.resources.interruption.subscribe(),
         }
     }
