@@ -20,6 +20,7 @@ mod cdp_http;
 mod cdp_neighbours;
 mod certificates;
 mod cluster;
+mod command_line;
 mod concurrency;
 mod cors;
 mod database;

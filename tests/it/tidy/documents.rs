@@ -71,6 +71,9 @@ const FIXED_IN_COMPOSE: [&str; 5] = [
     "HEARTH_API_KEYS",
 ];
 
+/// Variables of clients, which are no settings of the server.
+const OF_CLIENTS: [&str; 2] = ["HEARTH_URL", "HEARTH_API_KEY"];
+
 /// Secrets that the compose file of a cluster takes from files.
 const FILES_IN_CLUSTER: [&str; 3] = [
     "HEARTH_OPERATOR_KEY",
@@ -87,6 +90,7 @@ fn not_passed_by(compose: &[&str]) -> Vec<String> {
     variables(&read("docs/CONFIGURATION.md"))
         .into_iter()
         .filter(|name| !passed.contains(name) && !FIXED_IN_COMPOSE.contains(&name.as_str()))
+        .filter(|name| !OF_CLIENTS.contains(&name.as_str()))
         .filter(|name| name != "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE")
         .collect()
 }
