@@ -53,6 +53,7 @@ mod scrape_interact;
 mod session_options;
 mod settings;
 mod soak;
+mod test_mode;
 mod tidy;
 mod validation;
 mod warm;

@@ -17,6 +17,7 @@ mod create;
 mod error_body;
 mod execute;
 mod execute_response;
+mod fault;
 mod field;
 #[cfg(test)]
 mod fuzz;
@@ -39,6 +40,9 @@ pub use create::{CreateRequest, Profile};
 pub use error_body::ErrorBody;
 pub use execute::{ExecuteRequest, Language};
 pub use execute_response::{ExecuteResponse, ExecuteResult, JsonPieces};
+pub use fault::{
+    ClockRequest, FaultKind, FaultRequest, PendingFault, RequestKind, TestModeResponse,
+};
 pub use issue::Issue;
 pub use kill_report::{EndReport, KillReport, OpenDialog};
 pub use limit::Limit;

@@ -33,6 +33,7 @@ mod server_options;
 mod settings;
 mod sites;
 mod suggest;
+mod test_mode;
 mod text;
 mod values;
 mod warm;
