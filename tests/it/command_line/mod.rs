@@ -12,7 +12,7 @@ use hearth_test_support::{TestServer, binary};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// What a command printed, and its exit code.
+/// The output of a command, and its exit code.
 #[derive(Debug)]
 struct Ran {
     /// `None` after a signal.

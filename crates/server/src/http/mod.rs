@@ -4,8 +4,8 @@
 //! A request passes through `router`, `middleware`, `extract` and one of the `handlers`. Handlers
 //! use `state` to reach the rest of the server, `links` to build URLs, and `error` for every
 //! failure. WebSocket handlers pass their connection on to `ws`. `front` sends requests without a
-//! route to a Firecrawl server, and `forward` those about a session to the node that owns it. `test_mode`
-//! has the routes of the test mode.
+//! route to a Firecrawl server, and `forward` those about a session to the node that owns it.
+//! `test_mode` has the routes of the test mode.
 
 pub(crate) mod assets;
 pub(crate) mod auth;
