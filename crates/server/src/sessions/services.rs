@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::node::reservations::Reservations;
 use super::orphans::Orphans;
 use super::recent_load::RecentLoad;
-use super::reservations::Reservations;
 use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 use crate::store::Store;

@@ -12,15 +12,15 @@ use hearth_contract::{ExecuteRequest, ExecuteResponse, Language};
 use hearth_runner::{LiveOutput, Outcome, RunError};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::error::SessionError;
 use super::execution_metrics::ExecutionMetricsGuard;
 use super::outcome::{Circumstances, classify, is_timeout, plan_response, timed_out_before_start};
-use super::resources::SessionResources;
 use super::run_code::{CodeRun, NotRun};
-use super::session::Session;
-use super::spans::record_language;
 use crate::clock;
 use crate::metrics::ExecuteOutcome;
+use crate::sessions::error::SessionError;
+use crate::sessions::resources::SessionResources;
+use crate::sessions::session::Session;
+use crate::sessions::spans::record_language;
 use crate::store::ExecutionRecord;
 
 /// Time before the deadline at which the open dialogs are noted. Killing the code also closes its
