@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-entry fuzz fuzz-api fuzz-parsers soak soak-mixed bench bench-compare docs check setup setup-tests build cargo image image-test chart-test cluster-test simulation
+.PHONY: help run test test-entry fuzz fuzz-api fuzz-parsers soak soak-mixed bench bench-compare docs check setup setup-tests build cargo image image-test dist dist-test chart-test cluster-test simulation
 
 # Selects the whole workspace although it builds one binary. `run` and `test` then use the same
 # features of all dependencies and share the compilation. `-p hearth` would compile most of them a
@@ -75,6 +75,12 @@ chart-test: ## check the Helm chart without a cluster (docs/cluster.md)
 
 cluster-test: build ## test docker/compose.cluster.yml in containers: two nodes, PostgreSQL, an S3 server and HAProxy
 	@scripts/cluster-test
+
+dist: build ## pack an archive and a Debian package for Debian 12 into dist/
+	@scripts/dist
+
+dist-test: dist ## test both on a fresh Debian 12, as root: installation, first session, upgrade, removal
+	@scripts/dist-test
 
 image: ## build the container image from source (docker/Dockerfile; other libraries: make image LIBRARIES=dir)
 	DOCKER_BUILDKIT=1 docker build -f docker/Dockerfile $(if $(LIBRARIES),--build-arg LIBRARIES=$(LIBRARIES)) -t hearth .

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// The maximum size of a piece of text before it is escaped. JSON needs at most six bytes for one.
-const PIECE_BYTES: usize = 16 * 1024;
+pub(crate) const PIECE_BYTES: usize = 16 * 1024;
 
 /// The result of an execution that was started. The request succeeds even if the code failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,19 @@ pub struct ExecuteResult {
 }
 
 impl ExecuteResponse {
+    pub(crate) fn stdout(&self) -> &str {
+        &self.stdout
+    }
+
+    pub(crate) fn stderr(&self) -> &str {
+        &self.stderr
+    }
+
+    /// Returns the value of the last expression, if it has one.
+    pub(crate) fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
     /// Returns the exit code, which is 137 if the code was killed.
     pub fn exit_code(&self) -> i32 {
         self.exit_code
@@ -178,6 +191,12 @@ pub struct JsonPieces {
     next: Option<(Part, usize)>,
 }
 
+impl JsonPieces {
+    pub(crate) fn response(&self) -> &ExecuteResponse {
+        &self.response
+    }
+}
+
 impl Iterator for JsonPieces {
     type Item = Vec<u8>;
 
@@ -231,7 +250,7 @@ impl Iterator for JsonPieces {
 }
 
 /// Appends a text as it appears within a JSON string.
-fn push_escaped(piece: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_escaped(piece: &mut Vec<u8>, text: &str) {
     let start = piece.len();
     serde_json::to_writer(&mut *piece, text).expect("a string is always JSON");
     piece.remove(start);

@@ -16,7 +16,9 @@ mod body;
 mod create;
 mod error_body;
 mod execute;
+mod execute_events;
 mod execute_response;
+mod fault;
 mod field;
 #[cfg(test)]
 mod fuzz;
@@ -38,7 +40,11 @@ pub use body::{Body, InvalidJson};
 pub use create::{CreateRequest, Profile};
 pub use error_body::ErrorBody;
 pub use execute::{ExecuteRequest, Language};
+pub use execute_events::{EventPieces, KEEP_ALIVE_COMMENT, OutputEvent};
 pub use execute_response::{ExecuteResponse, ExecuteResult, JsonPieces};
+pub use fault::{
+    ClockRequest, FaultKind, FaultRequest, PendingFault, RequestKind, TestModeResponse,
+};
 pub use issue::Issue;
 pub use kill_report::{EndReport, KillReport, OpenDialog};
 pub use limit::Limit;

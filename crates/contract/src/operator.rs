@@ -83,6 +83,7 @@ impl NotReady {
 
 /// The response of `GET /readyz`: 200 when ready, else 503.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ReadinessResponse {
     /// Set if the server can probably create sessions.
     pub ready: bool,
@@ -92,6 +93,9 @@ pub struct ReadinessResponse {
     /// server. Sessions do not need it, so it does not change `ready`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firecrawl: Option<bool>,
+    /// Set in test mode, otherwise absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub test_mode: bool,
 }
 
 impl ReadinessResponse {
@@ -101,6 +105,7 @@ impl ReadinessResponse {
             ready: reasons.is_empty(),
             reasons: reasons.iter().map(NotReady::sentence).collect(),
             firecrawl: None,
+            test_mode: false,
         }
     }
 }

@@ -142,7 +142,7 @@ impl Kernel {
             output: LastOutput::default(),
         };
         self.commands
-            .send(Command::Run(Job { run, reply }))
+            .send(Command::Run(Box::new(Job { run, reply })))
             .await
             .map_err(|_| lost())?;
         outcome.await.map_err(|_| lost())?

@@ -43,7 +43,7 @@ type ReplySender = oneshot::Sender<Result<Outcome, RunError>>;
 #[derive(Debug)]
 pub(crate) enum Command {
     Attach(Attachment),
-    Run(Job),
+    Run(Box<Job>),
 }
 
 /// A run and the channel for its outcome.
@@ -114,7 +114,7 @@ impl From<Ended> for RunEnd {
 impl KernelTask {
     /// Runs jobs until the kernel ends, then kills every process that is left.
     pub async fn run(mut self) {
-        self.output.begin(START_STDERR_BYTES, &self.budget);
+        self.output.begin(START_STDERR_BYTES, &self.budget, None);
         while let Some(job) = self.next_job().await {
             if let After::Gone = self.execute(job).await {
                 break;
@@ -134,7 +134,7 @@ impl KernelTask {
             tokio::select! {
                 command = self.queue.recv() => match command {
                     None => return None,
-                    Some(Command::Run(job)) => return Some(job),
+                    Some(Command::Run(job)) => return Some(*job),
                     Some(Command::Attach(to)) => self.attach(&to).await,
                 },
                 () = self.output.read() => {}
@@ -184,7 +184,7 @@ impl KernelTask {
         let mut last_job = None;
         while let Some(command) = self.queue.recv().await {
             if let Command::Run(job) = command {
-                last_job = Some(job);
+                last_job = Some(*job);
             }
         }
         if let Some(job) = last_job {
@@ -208,7 +208,9 @@ impl KernelTask {
         let id = self.next_id;
         self.next_id += 1;
         let earlier = self.output.finish();
-        self.output.begin(job.run.max_output_bytes, &self.budget);
+        let live = job.run.live.as_ref();
+        self.output
+            .begin(job.run.max_output_bytes, &self.budget, live);
         if let Some(last) = job.run.last_output.take() {
             self.output.prepend_last(&last, self.language);
         }
@@ -251,12 +253,13 @@ impl KernelTask {
             stdout,
             stderr,
             dropped_bytes,
+            taken_bytes,
             mut reserved,
             ..
         } = self.output.finish();
         if is_alive {
             let limit_bytes = job.run.max_output_bytes.min(BETWEEN_RUNS_BYTES);
-            self.output.begin(limit_bytes, &self.budget);
+            self.output.begin(limit_bytes, &self.budget, None);
         }
         reserved.push(self.replies.take_reserved());
         let outcome = Outcome {
@@ -265,6 +268,7 @@ impl KernelTask {
             ended,
             truncated: dropped_bytes > 0 || value_truncated,
             dropped_bytes,
+            taken_bytes,
             duration: started.elapsed(),
             reserved,
         };
@@ -292,7 +296,12 @@ impl KernelTask {
                         self.is_leaving = leaving;
                         return Ok(cell_end(value, error, exit, truncated));
                     }
-                    Ok(Reply::Started { id: of }) if of == id => started = true,
+                    Ok(Reply::Started { id: of }) if of == id => {
+                        started = true;
+                        if let Some(live) = &run.live {
+                            live.start();
+                        }
+                    }
                     Ok(Reply::Pending { id: of, calls }) if of == id => {
                         let calls: String = calls.chars().take(MAX_PENDING_CHARS).collect();
                         pending = (!calls.is_empty()).then_some(calls);

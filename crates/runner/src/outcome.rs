@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::live::LiveOutput;
 use crate::output::LastOutput;
 
 /// A piece of code to run and its limits.
@@ -27,6 +28,8 @@ pub struct Run {
     pub target: Option<String>,
     /// The last output of the kernel that ran the previous code, if it has exited since.
     pub last_output: Option<LastOutput>,
+    /// Gets the output while the code runs, if there is a reader.
+    pub live: Option<LiveOutput>,
     /// Interrupts the run when it holds a value. The session owns the sender.
     pub interruption: watch::Receiver<Option<Interruption>>,
 }
@@ -81,6 +84,9 @@ pub struct Outcome {
     /// Number of bytes that were dropped from stdout and stderr. Excludes bytes that the kernel
     /// dropped from the value.
     pub dropped_bytes: usize,
+    /// The sizes of the first parts of stdout and stderr that the reader of [`Run::live`] has
+    /// taken.
+    pub taken_bytes: [usize; 2],
     /// The time from the start of the run to its end.
     pub duration: Duration,
     /// The reservations for the output and the value.

@@ -9,7 +9,8 @@ use nix::unistd::read;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-use crate::capture::Capture;
+use crate::capture::{Capture, CapturedText};
+use crate::live::{LiveOutput, OutputStream};
 
 /// Bytes per read, which is the default capacity of a pipe (`pipe(7)`).
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -44,6 +45,8 @@ pub(crate) struct Captured {
     /// The number of bytes that the program wrote to stdout and to stderr.
     pub written_bytes: [usize; 2],
     pub dropped_bytes: usize,
+    /// The sizes of the parts of stdout and stderr that a reader of live output has taken.
+    pub taken_bytes: [usize; 2],
     pub reserved: Vec<Reservation>,
 }
 
@@ -89,10 +92,15 @@ impl Output {
         ))
     }
 
-    /// Starts to capture up to `limit_bytes` of each stream.
-    pub fn begin(&mut self, limit_bytes: usize, budget: &Budget) {
-        for stream in [&mut self.stdout, &mut self.stderr] {
-            stream.capture = Some(Capture::new(limit_bytes, budget.empty()));
+    /// Starts to capture up to `limit_bytes` of each stream. A reader can take it from `live`.
+    pub fn begin(&mut self, limit_bytes: usize, budget: &Budget, live: Option<&LiveOutput>) {
+        let streams = [
+            (OutputStream::Stdout, &mut self.stdout),
+            (OutputStream::Stderr, &mut self.stderr),
+        ];
+        for (name, stream) in streams {
+            let head = live.map(|live| live.head(name));
+            stream.capture = Some(Capture::new(limit_bytes, budget.empty(), head));
         }
     }
 
@@ -151,19 +159,30 @@ impl Output {
         self.stdout.drain();
         self.stderr.drain();
         let written_bytes = [&self.stdout, &self.stderr].map(Stream::received_bytes);
-        let (stdout, stdout_dropped, stdout_reserved) = self.stdout.finish();
-        let (stderr, stderr_dropped, stderr_reserved) = self.stderr.finish();
         let dropped_earlier = std::mem::take(&mut self.dropped_earlier_bytes);
-        Captured {
-            stdout,
-            stderr,
+        let mut captured = Captured {
             written_bytes,
-            dropped_bytes: dropped_earlier + stdout_dropped + stderr_dropped,
-            reserved: [stdout_reserved, stderr_reserved]
-                .into_iter()
-                .flatten()
-                .collect(),
+            dropped_bytes: dropped_earlier,
+            ..Captured::default()
+        };
+        let texts = [&mut captured.stdout, &mut captured.stderr];
+        let streams = [&mut self.stdout, &mut self.stderr];
+        for (index, (stream, text)) in streams.into_iter().zip(texts).enumerate() {
+            let Some(found) = stream.capture.take().map(Capture::finish) else {
+                continue;
+            };
+            let CapturedText {
+                text: found_text,
+                dropped_bytes,
+                taken_bytes,
+                reserved,
+            } = found;
+            *text = found_text;
+            captured.dropped_bytes += dropped_bytes;
+            captured.taken_bytes[index] = taken_bytes;
+            captured.reserved.push(reserved);
         }
+        captured
     }
 }
 
@@ -222,15 +241,5 @@ impl Stream {
     /// Returns the number of bytes since the capture began, including those that were dropped.
     fn received_bytes(&self) -> usize {
         self.capture.as_ref().map_or(0, Capture::received_bytes)
-    }
-
-    fn finish(&mut self) -> (String, usize, Option<Reservation>) {
-        match self.capture.take() {
-            None => (String::new(), 0, None),
-            Some(capture) => {
-                let (text, dropped, reserved) = capture.finish();
-                (text, dropped, Some(reserved))
-            }
-        }
     }
 }

@@ -59,7 +59,7 @@ pub async fn run_shell(
 ) -> Result<Outcome, RunError> {
     let started = Instant::now();
     let (mut output, ends) = Output::new().map_err(RunError::Pipe)?;
-    output.begin(run.max_output_bytes, budget);
+    output.begin(run.max_output_bytes, budget, run.live.as_ref());
     let script = write_script(&run.source).map_err(RunError::Pipe)?;
     let fds = vec![(1, ends.stdout), (2, ends.stderr), (SCRIPT_FD, script)];
     let left = run.deadline.saturating_duration_since(started);
@@ -73,12 +73,16 @@ pub async fn run_shell(
         deadline,
     };
     let tree = launcher.start(program).await?;
+    if let Some(live) = &run.live {
+        live.start();
+    }
     let ended = wait_for_end(&tree, &mut output, &mut run).await;
     wait_until_all_ended(&tree, &mut output).await;
     let Captured {
         stdout,
         stderr,
         dropped_bytes,
+        taken_bytes,
         reserved,
         ..
     } = output.finish();
@@ -89,6 +93,7 @@ pub async fn run_shell(
         ended,
         truncated,
         dropped_bytes,
+        taken_bytes,
         duration: started.elapsed(),
         reserved,
     })

@@ -104,6 +104,17 @@ impl ApiKeys {
         })
     }
 
+    /// Returns the first key of a list in the format of [`ApiKeys::parse`].
+    pub fn first_in(text: &str) -> Option<String> {
+        let key = |entry: &str| {
+            let key = entry.split_once(':').map_or(entry, |(_, key)| key);
+            trimmed(key).to_owned()
+        };
+        text.split(',')
+            .map(|entry| key(trimmed(entry)))
+            .find(|key| is_printable_ascii(key) && !key.is_empty())
+    }
+
     /// Adds the operator key.
     pub fn with_operator(self, key: &str) -> Result<ApiKeys, &'static str> {
         let key = trimmed(key);

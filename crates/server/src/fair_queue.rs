@@ -14,8 +14,8 @@
 //! Requests to a Firecrawl server wait for a connection (`firecrawl/server.rs`).
 //!
 //! Other queues do not need it. Executions wait in their session, which belongs to one team
-//! (`sessions/kernel_slots.rs`). The creation of a session is rejected at once if there is no
-//! capacity (`sessions/create.rs`).
+//! (`sessions/execution/kernel_slots.rs`). Without capacity, the creation of a session is
+//! rejected at once (`sessions/create.rs`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -15,7 +15,8 @@
 //! and stops the server. `capacity` calculates the default session limit, and
 //! `certificate_authorities` parses `HEARTH_CA_FILE`. `countries` has time zones and languages.
 //! `fair_queue` and `request_rate` keep one client from delaying others. `metrics` provides the
-//! metrics, `telemetry` provides the log, and `clock` is the only source of the wall-clock time.
+//! metrics, `telemetry` provides the log, `test_mode` inserts faults, and `clock` is the only
+//! source of the wall-clock time.
 //!
 //! The library keeps `main` short. [`commands::Cli`] is its public API.
 
@@ -50,5 +51,6 @@ mod sessions;
 mod store;
 mod team;
 mod telemetry;
+mod test_mode;
 mod token;
 mod toolchain;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::cluster_of;
+use crate::streaming::events::Events;
 use hearth_test_support::CLUSTER_KEY;
 
 const BOUND: Duration = Duration::from_secs(5);
@@ -104,6 +105,34 @@ async fn an_answer_may_take_longer_than_the_checks_of_the_connection() {
     // Nothing passes for longer than unacknowledged data, and than the first keep-alive probes.
     let waited = session.run_for("bash", "sleep 15; echo done", 60).await;
     assert_eq!(waited.ok().stdout, "done\n");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn events_pass_while_the_code_runs() {
+    let cluster = cluster_of(1).await;
+    let (entry, session) = (cluster.api(0), cluster.api(0).session().await);
+    let code = "echo first; until [ -e go ]; do sleep 0.02; done; echo second";
+    let mut events = Events::of(&entry, session.id(), "bash", code).await;
+    events.until("stdout", "first\n").await;
+    session
+        .node("require('node:fs').writeFileSync('go', '')")
+        .await
+        .ok();
+    assert_eq!(events.finish().await.ok().stdout, "first\nsecond\n");
+
+    let code = "echo begun; exec sleep 4242";
+    let mut events = Events::of(&entry, session.id(), "bash", code).await;
+    events.until("stdout", "begun\n").await;
+    drop(events);
+    eventually(BOUND, "the code has ended", || async {
+        let processes = cluster.node(1).processes();
+        let left = processes
+            .iter()
+            .find(|process| process.command.contains("sleep 4242"));
+        left.map_or(Ok(()), |process| Err(process.command.clone()))
+    })
+    .await;
     cluster.stop().await;
 }
 

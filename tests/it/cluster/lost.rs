@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use super::{cluster_of, owner};
+use crate::streaming::events::{Event, Events};
 
 /// The time in which all nodes report a lost session.
 const BOUND: Duration = Duration::from_secs(10);
@@ -101,6 +102,28 @@ async fn sessions_of_a_killed_node_are_lost() {
     killed.kill_hard().await;
     running.assert_over().await;
     assert_lost(&cluster, &session, &[0, 2]).await;
+    killed.assert_nothing_runs(END_BOUND).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn events_of_a_killed_node_have_an_end() {
+    let mut cluster = cluster_of(2).await;
+    let session = session_on_first(&cluster).await;
+    let code = "console.log('begun'); await new Promise(() => {})";
+    let mut events = Events::of(&cluster.api(0), session.id(), "node", code).await;
+    events.until("stdout", "begun\n").await;
+    let mut killed = cluster.take(1);
+    killed.kill_hard().await;
+    let Some(Event { name, data }) = events.next().await else {
+        panic!("no event");
+    };
+    assert_eq!(
+        (name.as_str(), &data["exitCode"], &data["error"]),
+        ("end", &json!(137), &json!(GONE)),
+        "{data}"
+    );
+    assert_eq!(events.next().await, None);
     killed.assert_nothing_runs(END_BOUND).await;
     cluster.stop().await;
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use hearth_test_support::{ClientHome, TestServer, repository};
+use hearth_test_support::{ClientHome, TestServer, binary, repository};
 
 use super::client::run;
 
@@ -27,7 +27,7 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
         .into_iter()
         .flat_map(|page| snippets(&fs::read_to_string(repository().join(page)).unwrap()))
         .collect::<Vec<_>>();
-    assert_eq!(snippets.len(), 6, "one for each client: {snippets:#?}");
+    assert_eq!(snippets.len(), 9, "one for each client: {snippets:#?}");
     for snippet in &snippets {
         let home = home_with_clients();
         let (file, interpreter) = match snippet.language.as_str() {
@@ -55,9 +55,11 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
             )
             .env("AGENT_BROWSER_SOCKET_DIR", home.path())
             .env("FIRECRAWL_API_URL", server.origin())
+            .env("HEARTH_URL", server.origin())
             .stdin(Stdio::null());
         if let Some(key) = key {
             command.env("FIRECRAWL_API_KEY", key);
+            command.env("HEARTH_API_KEY", key);
         }
         let ran = run(command).await;
         assert_eq!(ran.code, 0, "{snippet:#?}\n{}", ran.stdout);
@@ -90,6 +92,7 @@ fn home_with_clients() -> ClientHome {
         programs.join("firecrawl"),
     )
     .unwrap();
+    symlink(binary(), programs.join("hearth")).unwrap();
     symlink(installed.join("bin/node"), programs.join("node")).unwrap();
     symlink(
         installed.join("bin/agent-browser"),

@@ -34,6 +34,11 @@ fn man_pages_and_completions_name_every_command_and_setting() {
     let completions = printed_by(&["completions", "bash"]);
     for command in [
         "serve",
+        "new",
+        "ls",
+        "exec",
+        "open",
+        "rm",
         "doctor",
         "reload",
         "backup",

@@ -27,6 +27,7 @@ const SERVER_LAYERS: &[&[&str]] = &[
         "certificate_authorities",
         "fair_queue",
         "metrics",
+        "test_mode",
         "toolchain",
     ],
     &[

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chromiumoxide_cdp::cdp::browser_protocol::browser::{
-    CloseParams, GetVersionParams, GetWindowForTargetParams, SetContentsSizeParams,
+    CloseParams, CrashParams, GetVersionParams, GetWindowForTargetParams, SetContentsSizeParams,
 };
 use chromiumoxide_cdp::cdp::browser_protocol::page::GetLayoutMetricsParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{
@@ -265,6 +265,11 @@ impl Broker {
     /// Requests the browser to exit. Full Chromium saves fresh cookies only this way.
     pub(crate) async fn ask_to_close(&self) -> Result<(), BrowserError> {
         self.call(None, CloseParams {}).await.map(drop)
+    }
+
+    /// Requests the browser to crash.
+    pub(crate) async fn ask_to_crash(&self) -> Result<(), BrowserError> {
+        self.call(None, CrashParams {}).await.map(drop)
     }
 
     /// Attaches a new client with its root session.

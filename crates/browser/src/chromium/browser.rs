@@ -228,6 +228,15 @@ impl Browser {
         self.died().await == DeathReason::Closed
     }
 
+    /// Makes the browser crash, for tests of clients. Its clients and callers notice it like any
+    /// other crash.
+    pub async fn crash(&self) -> Result<(), BrowserError> {
+        match self.inner.broker.ask_to_crash().await {
+            Ok(()) | Err(BrowserError::Gone) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Kills the browser and everything it started. Returns when all processes are gone.
     pub async fn kill(&self) {
         self.inner.supervised.kill.cancel();

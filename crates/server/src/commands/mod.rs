@@ -1,10 +1,12 @@
 //! The command line.
 
 mod backup;
+mod client;
 mod doctor;
 mod exit;
 mod generate;
 mod nodes;
+mod print;
 mod reload;
 mod serve;
 mod settings;
@@ -32,6 +34,16 @@ pub struct Cli {
 enum Command {
     /// Serve the API until SIGTERM or SIGINT
     Serve(Box<Config>),
+    /// Create a session on a running server, and print its id
+    New(Box<client::NewOptions>),
+    /// List your sessions
+    Ls(Box<client::ListOptions>),
+    /// Run code in a session, and exit with its exit code
+    Exec(Box<client::ExecOptions>),
+    /// Print the address of a session's live view
+    Open(Box<client::OpenOptions>),
+    /// End sessions
+    Rm(Box<client::RemoveOptions>),
     /// Make the running server read its key files and its settings file again
     Reload(reload::Options),
     /// Check the environment and suggest fixes
@@ -88,6 +100,11 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Serve(config) => serve::run(*config),
+            Command::New(options) => client::create(&options),
+            Command::Ls(options) => client::list(&options),
+            Command::Exec(options) => client::exec(&options),
+            Command::Open(options) => client::open(&options),
+            Command::Rm(options) => client::remove(&options),
             Command::Reload(options) => reload::run(&options),
             Command::Doctor(options) => doctor::run(*options, self.errors),
             Command::Backup(options) => backup::backup(options),

@@ -1,12 +1,12 @@
 //! `hearth nodes` and `hearth drain`: the nodes of a cluster.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 
 use super::exit::report;
+use super::print::{print, table};
 use crate::config::DatabaseOptions;
 use crate::lifecycle::database_error;
 use crate::store::cluster::{MemberConnection, NodeRecord};
@@ -34,7 +34,7 @@ pub(super) fn list(options: &NodesOptions) -> ExitCode {
             .all()
             .await
             .map_err(|error| database_error(&error))?;
-        print(&table(&nodes));
+        print(node_table(&nodes).trim_end());
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -49,7 +49,7 @@ pub(super) fn drain(options: &DrainOptions) -> ExitCode {
             .await
             .map_err(|error| database_error(&error))?
         {
-            print(&format!("{name} is draining\n"));
+            print(&format!("{name} is draining"));
             return Ok(ExitCode::SUCCESS);
         }
         anyhow::bail!(
@@ -74,12 +74,11 @@ fn run(command: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
 }
 
 /// Returns a table with one line per node.
-fn table(nodes: &[NodeRecord]) -> String {
+fn node_table(nodes: &[NodeRecord]) -> String {
     const TITLES: [&str; 7] = [
         "NAME", "STATE", "NUMBER", "SESSIONS", "READY", "ADDRESS", "VERSION",
     ];
-    let mut rows = vec![TITLES.map(str::to_owned)];
-    rows.extend(nodes.iter().map(|node| {
+    let rows = nodes.iter().map(|node| {
         let is_alive = node.state.is_alive();
         let or_dash = |text: String| if is_alive { text } else { "-".to_owned() };
         let load = node.load;
@@ -92,25 +91,8 @@ fn table(nodes: &[NodeRecord]) -> String {
             node.address.clone(),
             node.version.clone(),
         ]
-    }));
-    let widths: Vec<usize> = (0..TITLES.len())
-        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(widths.iter().copied());
-        let line: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        text.push_str(line.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-fn print(text: &str) {
-    // A closed pipe is not an error.
-    let _ = write!(std::io::stdout(), "{text}");
+    });
+    table(TITLES, &rows.collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -141,11 +123,11 @@ mod tests {
         };
         let nodes = [node("a", NodeState::Up), node("long-name", NodeState::Dead)];
         assert_eq!(
-            table(&nodes),
+            node_table(&nodes),
             "NAME       STATE  NUMBER  SESSIONS  READY  ADDRESS        VERSION\n\
              a          up     12      3/8       yes    10.0.0.1:3011  1.2.3\n\
              long-name  dead   -       -         -      10.0.0.1:3011  1.2.3\n"
         );
-        assert_eq!(table(&[]).lines().count(), 1);
+        assert_eq!(node_table(&[]).lines().count(), 1);
     }
 }

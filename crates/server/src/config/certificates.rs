@@ -33,6 +33,14 @@ pub(crate) struct CertificateSettings {
 }
 
 impl CertificateSettings {
+    /// Creates the settings that a client on the machine of the server has.
+    pub(super) fn of_clients(ca_file: Option<PathBuf>) -> Self {
+        CertificateSettings {
+            ca_file,
+            ignored: None,
+        }
+    }
+
     /// Returns the sites whose certificates are not checked.
     pub fn ignored(&self) -> IgnoredCertificates {
         self.ignored.clone().unwrap_or_default()

@@ -76,6 +76,30 @@ impl std::fmt::Debug for KeySettings {
 }
 
 impl KeySettings {
+    /// Creates the settings that a client on the machine of the server has.
+    pub(super) fn of_clients(api_keys: Option<String>, api_keys_file: Option<PathBuf>) -> Self {
+        KeySettings {
+            api_keys,
+            api_keys_file,
+            ..KeySettings::default()
+        }
+    }
+
+    /// Reads and returns the first API key, for a client on the machine of the server.
+    pub(super) fn first(&self, open: OpenFile<'_>) -> Result<Option<String>, ConfigError> {
+        if let Some(keys) = trimmed(self.api_keys.as_ref()) {
+            return Ok(ApiKeys::first_in(keys));
+        }
+        let Some(path) = &self.api_keys_file else {
+            return Ok(None);
+        };
+        let bad = |error: String| ConfigError::new("HEARTH_API_KEYS_FILE", error);
+        let text = read_file(open, path, bad)?;
+        Ok(ApiKeys::first_in(
+            &text.lines().collect::<Vec<_>>().join(","),
+        ))
+    }
+
     /// Returns the paths of the key files.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.api_keys_file.iter().chain(&self.operator_key_file)

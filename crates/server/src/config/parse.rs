@@ -26,6 +26,9 @@ const RENAMED: [(&str, &str); 1] = [(
     ALLOW_REMOTE_ALIAS,
 )];
 
+/// The variables that only clients have. One that looks like a misspelt setting is not here.
+const OF_CLIENTS: [&str; 1] = ["HEARTH_URL"];
+
 /// A command line that cannot be used.
 pub(crate) enum ParseError {
     /// A setting has a value that cannot be used.
@@ -311,7 +314,7 @@ pub(crate) fn unknown_variables() -> Vec<(String, Option<String>)> {
     let mut unknown: Vec<String> = std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| name.starts_with("HEARTH_") && !known.contains(name.as_str()))
-        .filter(|name| !ServerLimits::is_variable(name))
+        .filter(|name| !ServerLimits::is_variable(name) && !OF_CLIENTS.contains(&name.as_str()))
         .collect();
     unknown.sort();
     with_suggestions(unknown, &known)

@@ -31,6 +31,7 @@ use super::profiles::ProfileSettings;
 use super::retention::Retention;
 use super::scrape::ScrapeSettings;
 use super::server_limits::ServerLimits;
+use super::test_mode::TestModeSettings;
 use super::text::{parse_trimmed, parse_user_agent};
 use super::values::SettingValues;
 use super::warm::WarmArgs;
@@ -177,6 +178,9 @@ pub(crate) struct Config {
     #[command(flatten)]
     pub log: LogSettings,
 
+    #[command(flatten)]
+    pub test_mode: TestModeSettings,
+
     #[arg(skip = ServerLimits::read())]
     pub server_limits: ServerLimits,
 }
@@ -192,7 +196,8 @@ impl Config {
         self.certificates.read(&|path| File::open(path))?;
         self.blocking.read(&|path| File::open(path))?;
         self.firecrawl.read(&|path| File::open(path))?;
-        self.read_cluster(&keys)?;
+        let node = self.read_cluster(&keys)?;
+        self.test_mode.check(self.listen, node.is_some())?;
         self.isolation.check_listen(self.listen)?;
         self.isolation.uids().map(drop)
     }

@@ -11,41 +11,72 @@ use futures_util::stream;
 use hearth_budget::Reservation;
 use hearth_contract::JsonPieces;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::http::client_connection::ClientConnection;
 use crate::sessions::Session;
 
-/// A response that is sent piece by piece, because output can be large.
-pub(crate) struct ExecutionStream {
+/// The answer to a request whose code ran.
+#[derive(Debug)]
+pub(crate) struct Answer {
     pub pieces: JsonPieces,
-    /// The memory of the output. It stays reserved until it is sent, or until `release_time` after
-    /// the end of the session.
+    /// The sizes of the first parts of stdout and stderr that a reader of live output has taken.
+    pub taken_bytes: [usize; 2],
+    /// The memory of the output.
     pub reserved: Vec<Reservation>,
     pub session: Arc<Session>,
+}
+
+/// The connection that gets an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
     pub connection: Arc<ClientConnection>,
+    pub tracker: TaskTracker,
+    /// The time for reading the answer after the session has ended.
     pub release_time: Duration,
 }
 
-impl ExecutionStream {
-    /// Starts to send the response.
-    pub fn into_response(self, tracker: &TaskTracker) -> Response {
-        let ExecutionStream {
+/// The memory of an answer until it is sent.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _reserved: Vec<Reservation>,
+    _sent: DropGuard,
+}
+
+impl Delivery {
+    /// Returns the answer as JSON. It is sent piece by piece, because output can be large.
+    pub fn json(&self, answer: Answer) -> Response {
+        let Answer {
             pieces,
             reserved,
             session,
-            connection,
-            release_time,
-        } = self;
-        let sent = CancellationToken::new();
-        let owned = (reserved, sent.clone().drop_guard());
+            ..
+        } = answer;
+        let held = self.hold(session, reserved);
         let pieces = pieces.map(move |piece| {
-            // The closure owns them until the last piece is sent.
-            let _ = &owned;
+            // The closure owns it until the last piece is sent.
+            let _ = &held;
             Ok::<_, Infallible>(piece)
         });
-        tracker.spawn(async move {
+        let body = Body::from_stream(stream::iter(pieces));
+        ([(CONTENT_TYPE, "application/json")], body).into_response()
+    }
+
+    /// Holds the memory of an answer until it is sent. Closes the connection if that takes longer
+    /// than `release_time` after the end of the session.
+    pub fn hold(&self, session: Arc<Session>, reserved: Vec<Reservation>) -> Held {
+        let sent = CancellationToken::new();
+        let held = Held {
+            _reserved: reserved,
+            _sent: sent.clone().drop_guard(),
+        };
+        let Delivery {
+            connection,
+            release_time,
+            ..
+        } = self.clone();
+        self.tracker.spawn(async move {
             let released = async {
                 session.ended().await;
                 sleep_until(Instant::now() + release_time).await;
@@ -55,7 +86,6 @@ impl ExecutionStream {
                 () = released => connection.abort(),
             }
         });
-        let body = Body::from_stream(stream::iter(pieces));
-        ([(CONTENT_TYPE, "application/json")], body).into_response()
+        held
     }
 }

@@ -5,12 +5,15 @@
 //! use `state` to reach the rest of the server, `links` to build URLs, and `error` for every
 //! failure. WebSocket handlers pass their connection on to `ws`. `front` sends requests without a
 //! route to a Firecrawl server, and `forward` those about a session to the node that owns it.
+//! `test_mode` has the routes of the test mode.
 
 pub(crate) mod assets;
 pub(crate) mod auth;
 mod client_connection;
 pub(crate) mod connections;
 pub(crate) mod error;
+mod event_headers;
+pub(crate) mod event_stream;
 pub(crate) mod execution;
 pub(crate) mod extract;
 pub(crate) mod forward;
@@ -24,4 +27,5 @@ mod paths;
 pub(crate) mod router;
 pub(crate) mod serve;
 pub(crate) mod state;
+mod test_mode;
 pub(crate) mod ws;

@@ -21,6 +21,7 @@ use crate::http::handlers::{
 use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::paths::PREFIXES;
 use crate::http::state::AppState;
+use crate::http::test_mode;
 
 /// Returns the router of the public listener.
 pub(crate) fn public(state: AppState) -> Router {
@@ -34,8 +35,7 @@ pub(crate) fn public(state: AppState) -> Router {
     // The innermost layer, so that a request is forwarded before its body is read.
     let of_sessions =
         session_routes().route_layer(from_fn_with_state(state.clone(), forward::to_owner));
-    router
-        .merge(of_sessions)
+    test_mode::extend(router.merge(of_sessions), &state)
         .fallback(front::fallback)
         .method_not_allowed_fallback(async || ApiError::WrongMethod)
         .layer(from_fn_with_state(

@@ -3,8 +3,15 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 
+const TEST_MODE: &str = "\
+  ****************************************************************************************
+  *  TEST MODE: clients can make sessions and requests fail. Never use it in production. *
+  ****************************************************************************************
+
+";
+
 /// Prints that the server is ready, with commands to try.
-pub(super) fn announce(address: SocketAddr, keyless: bool, max_sessions: usize) {
+pub(super) fn announce(address: SocketAddr, keyless: bool, max_sessions: usize, is_test: bool) {
     let version = env!("CARGO_PKG_VERSION");
     let key = if keyless {
         ""
@@ -32,6 +39,9 @@ pub(super) fn announce(address: SocketAddr, keyless: bool, max_sessions: usize) 
 "#
     );
     print(&text);
+    if is_test {
+        print(TEST_MODE);
+    }
 }
 
 pub(super) fn print(text: &str) {

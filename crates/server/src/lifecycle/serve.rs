@@ -215,7 +215,8 @@ fn start(
         spawn_member_tasks(registry, cluster, stop);
     }
     serve_all(listeners, state, servers, stop);
-    announce(address, keyless, registry.max_sessions());
+    let is_test = registry.test_mode().is_some();
+    announce(address, keyless, registry.max_sessions(), is_test);
     Ok(())
 }
 

@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
 use crate::sessions::{CdpListeners, ENDED_KEPT_COUNT, QuotaMax, Registry, RegistrySpec, Services};
 use crate::store::{SessionRecord, Store};
+use crate::test_mode::TestMode;
 use crate::toolchain::Runtime;
 
 /// The isolation and the programs of sessions, and the content of files about sessions.
@@ -165,7 +166,10 @@ pub(super) async fn build_registry(
     let (cluster, endpoint) = joined
         .map(|joined| (joined.cluster, joined.endpoint))
         .unzip();
-    let services = Services::new(store.clone(), metrics, cluster);
+    let known = past.sessions.iter().map(|record| record.id);
+    let test_mode = config.test_mode.is_on();
+    let test_mode = test_mode.then(|| Arc::new(TestMode::new(known)));
+    let services = Services::new(store.clone(), metrics, cluster, test_mode);
     for _ in 0..past.lost {
         services.metrics.session_ended(DestroyedReason::ServerLost);
     }
@@ -181,6 +185,9 @@ pub(super) async fn build_registry(
 fn warn_about(config: &Config, uid_count: Option<u16>) {
     if config.server_limits.are_lifted() {
         tracing::warn!("limits of the server lifted for a test");
+    }
+    if config.test_mode.is_on() {
+        tracing::warn!("test mode (HEARTH_TEST_MODE): clients can make sessions and requests fail");
     }
     if config.isolation.level == IsolationLevel::None {
         tracing::warn!(

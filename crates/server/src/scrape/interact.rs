@@ -9,6 +9,7 @@ use std::time::Duration;
 use hearth_contract::{
     DestroyedReason, ExecuteRequest, InteractTask, ScrapeContext, ScrapeInteractRequest,
 };
+use hearth_runner::LiveOutput;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -47,12 +48,13 @@ struct Wanted {
 impl Scrapes {
     /// Runs code in the session of a scrape, and opens it first if there is none. An error means
     /// that the code has not started. If the caller drops the future, the code is killed, but an
-    /// opening goes on.
+    /// opening goes on. `live` gets the output while the code runs.
     pub async fn interact(
         self: &Arc<Self>,
         team: &Team,
         job_id: Uuid,
         request: ScrapeInteractRequest,
+        live: Option<LiveOutput>,
     ) -> Result<Interaction, InteractError> {
         let received = Instant::now();
         let existing = request.existing_session_id.as_deref();
@@ -82,7 +84,7 @@ impl Scrapes {
             Some(timeout) => received + timeout,
             None => Instant::now() + ExecuteRequest::DEFAULT_TIMEOUT,
         };
-        let executed = session.execute(execute, deadline).await?;
+        let executed = session.execute(execute, deadline, live).await?;
         Ok(Interaction { session, executed })
     }
 

@@ -44,6 +44,12 @@ impl Session {
         }
     }
 
+    /// Makes the browser crash, in test mode.
+    pub async fn crash_browser(&self) -> Result<(), SessionError> {
+        let crashing = self.browser()?.crash().await;
+        crashing.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+
     /// Makes the browser ignore the certificate errors of all pages until the session ends.
     pub async fn ignore_certificate_errors(&self) -> Result<(), SessionError> {
         let ignoring = self.browser()?.ignore_certificate_errors().await;

@@ -19,7 +19,7 @@ use tracing::{Instrument, Span};
 
 use super::cdp_listener::OpenCdpListener;
 use super::error::{SessionError, StartFailure};
-use super::kernels::{load_kernel, not_warm, wait_until_warm};
+use super::execution::kernels::{load_kernel, not_warm, wait_until_warm};
 use super::profile;
 use super::program_access::ProgramAccess;
 use super::resources::{OutputLimits, ResourceParts, SessionResources};

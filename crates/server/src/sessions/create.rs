@@ -12,8 +12,8 @@ use super::builder::{BrowserStart, Kernels, PreparedSession, SessionBuilder};
 use super::checkpoints::keep_checkpoints;
 use super::error::SessionError;
 use super::info::SessionInfo;
+use super::node::reservations::Reservation;
 use super::registry::Registry;
-use super::reservations::Reservation;
 use super::resources::SessionResources;
 use super::session::{CLEANUP_TIMEOUT, Session, SessionParts};
 use super::session_options::{locale_for, replaces_browser};
@@ -315,7 +315,11 @@ impl Registry {
         new: &mut NewSession,
     ) -> Result<(SessionInfo, Option<Life>), SessionError> {
         let tokens = self.tokens(new.id, new.request.stream_web_view)?;
-        let info = SessionInfo::new(new.id, Team::clone(&new.team), &new.request, tokens);
+        let mut info = SessionInfo::new(new.id, Team::clone(&new.team), &new.request, tokens);
+        if let Some(mode) = self.test_mode() {
+            info.ttl = mode.shortened(info.ttl);
+            info.activity_ttl = mode.shortened(info.activity_ttl);
+        }
         if !new.is_listed {
             return Ok((info, None));
         }

@@ -6,12 +6,11 @@
 //!   summarises all sessions.
 //! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
 //!   fixed properties. `resources` are its browser, kernels and files until the end.
-//! - `execute` handles one execute request: a turn in `kernel_slots`, the code in `run_code`, the
-//!   response in `outcome`. `kernels` starts the kernels, and `agent` the agent-browser daemon.
-//!   `attach` connects CDP clients and viewers; the session's own programs use `program_access`.
+//! - `execution` handles execute requests and the kernels, and `agent` starts the agent-browser
+//!   daemon. `attach` connects CDP clients and viewers; the session's own programs use
+//!   `program_access`.
 //! - `supervisor` ends a session and cleans up. `profile` and `checkpoints` save its profile.
-//! - `reserve` and `reservations` give sessions of a cluster their place in the store, `member`
-//!   does the work of a node, and `reconcile` compares its sessions with the store.
+//! - `node` has what differs in a cluster: reservations, leases, and the work of a node.
 //! - `limits` enforces the resource limits, and `orphans` finds processes that outlived their
 //!   session.
 //!
@@ -27,33 +26,22 @@ mod create;
 mod disk;
 mod entry;
 mod error;
-mod execute;
-mod execution_metrics;
+mod execution;
 mod health;
 mod info;
 mod keep_warm;
 mod kept_sessions;
-mod kernel_slots;
-mod kernels;
-mod language_hint;
 mod limits;
-mod member;
+mod node;
 mod orphans;
-mod outcome;
 mod overview;
 mod profile;
-mod profile_lease;
 mod program_access;
 mod progress;
 mod readings;
-mod recent_executions;
 mod recent_load;
-mod reconcile;
 mod registry;
-mod reservations;
-mod reserve;
 mod resources;
-mod run_code;
 mod services;
 mod session;
 mod session_options;
@@ -70,8 +58,8 @@ mod watchers;
 pub(crate) use cdp_listener::{CdpListener, CdpListeners};
 pub(crate) use entry::SessionEntry;
 pub(crate) use error::SessionError;
-pub(crate) use execute::Executed;
-pub(crate) use member::spawn_member_tasks;
+pub(crate) use execution::execute::Executed;
+pub(crate) use node::member::spawn_member_tasks;
 pub(crate) use program_access::ProgramAccess;
 pub(crate) use registry::{ENDED_KEPT_COUNT, Registry};
 pub(crate) use services::Services;

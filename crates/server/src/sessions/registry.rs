@@ -37,6 +37,7 @@ use crate::profiles::Profiles;
 use crate::sandbox::uid_pool::UidPool;
 use crate::store::{SessionRecord, StoreError};
 use crate::team::Team;
+use crate::test_mode::TestMode;
 
 /// The maximum number of ended sessions that are kept. Each takes about 4.5 KB, as measured.
 pub(crate) const ENDED_KEPT_COUNT: usize = 10_000;
@@ -102,6 +103,11 @@ impl Registry {
 
     pub fn tracker(&self) -> &TaskTracker {
         &self.tracker
+    }
+
+    /// Returns the state of the test mode, if the server is in it.
+    pub fn test_mode(&self) -> Option<&Arc<TestMode>> {
+        self.services.test_mode.as_ref()
     }
 
     pub fn metrics(&self) -> &Arc<Metrics> {

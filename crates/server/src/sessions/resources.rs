@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::agent::Agent;
 use super::cdp_listener::OpenCdpListener;
-use super::kernel_slots::KernelSlots;
+use super::execution::kernel_slots::KernelSlots;
 use super::profile;
 use super::program_access::ProgramAccess;
 use crate::ending::Ending;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::node::reservations::Reservations;
 use super::orphans::Orphans;
 use super::recent_load::RecentLoad;
-use super::reservations::Reservations;
 use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::test_mode::TestMode;
 
 /// The services of a server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Services {
     pub metrics: Arc<Metrics>,
     /// `None` if this server is not a node of a cluster.
     pub cluster: Option<Arc<Cluster>>,
+    /// `None` unless the server is in test mode.
+    pub test_mode: Option<Arc<TestMode>>,
     /// The sessions that this node is creating, for the cluster.
     pub(super) reservations: Arc<Reservations>,
     pub(super) orphans: Arc<Orphans>,
@@ -27,11 +30,17 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    pub fn new(store: Store, metrics: Arc<Metrics>, cluster: Option<Arc<Cluster>>) -> Services {
+    pub fn new(
+        store: Store,
+        metrics: Arc<Metrics>,
+        cluster: Option<Arc<Cluster>>,
+        test_mode: Option<Arc<TestMode>>,
+    ) -> Services {
         Services {
             store,
             metrics,
             cluster,
+            test_mode,
             reservations: Arc::default(),
             orphans: Arc::default(),
             load: RecentLoad::new(),

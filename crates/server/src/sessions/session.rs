@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use super::activity::Activity;
 use super::error::SessionError;
+use super::execution::recent_executions::RecentExecutions;
 use super::info::SessionInfo;
 use super::progress::Progress;
-use super::recent_executions::RecentExecutions;
 use super::resources::SessionResources;
 use super::services::Services;
 use super::team_quota::CapacityPermit;

@@ -1,27 +1,29 @@
 //! The answer to a request whose node has not answered.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request};
-use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hearth_contract::{
     DestroyedReason, ExecuteResponse, ExecuteResult, InteractSession, JsonPieces,
 };
 
+use super::event_body::EventBody;
 use super::forwarding::ForwardError;
 use crate::http::error::ApiError;
+use crate::http::event_headers::{EVENT_HEADERS, wants_events};
 
 /// The exit code of code that was killed.
 const KILLED: i32 = 137;
 
-/// The task of a request, as far as its answer depends on it.
+/// The purpose of a request, as far as its answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
-    /// Run code in a session.
-    Execute,
+    /// Run code in a session. True for a client that wants events.
+    Execute(bool),
     /// Run code in the session of a scrape.
-    Interact,
+    Interact(bool),
     /// Anything else. Repeating it does no harm.
     Other,
 }
@@ -34,12 +36,26 @@ impl Task {
         if request.method() != Method::POST {
             Task::Other
         } else if path.ends_with("/execute") {
-            Task::Execute
+            Task::Execute(wants_events(request.headers()))
         } else if path.ends_with("/interact") {
-            Task::Interact
+            Task::Interact(wants_events(request.headers()))
         } else {
             Task::Other
         }
+    }
+
+    /// Returns a response of the node to a client. Events get an end although the node is gone.
+    pub fn relay(self, response: Response) -> Response {
+        let pieces = match self {
+            Task::Execute(true) => killed().into_json(),
+            Task::Interact(true) => InteractSession::default().into_json(killed()),
+            _ => return response,
+        };
+        // An error is JSON.
+        if response.status() != StatusCode::OK {
+            return response;
+        }
+        response.map(|body| Body::new(EventBody::new(body, events(pieces))))
     }
 
     /// Returns the answer. Code that may have started is never answered with an error status,
@@ -48,8 +64,10 @@ impl Task {
         match (self, error) {
             (_, ForwardError::NotSent(reason)) => ApiError::NodeUnreachable(reason).into_response(),
             (Task::Other, error) => ApiError::NodeLost(error.to_string()).into_response(),
-            (Task::Execute, _) => json(killed().into_json()),
-            (Task::Interact, _) => json(InteractSession::default().into_json(killed())),
+            (Task::Execute(events), _) => send(killed().into_json(), events),
+            (Task::Interact(events), _) => {
+                send(InteractSession::default().into_json(killed()), events)
+            }
         }
     }
 }
@@ -63,7 +81,15 @@ fn killed() -> ExecuteResponse {
     })
 }
 
-fn json(pieces: JsonPieces) -> Response {
+fn send(pieces: JsonPieces, as_events: bool) -> Response {
+    if as_events {
+        return (EVENT_HEADERS, Body::from(events(pieces))).into_response();
+    }
     let text: Vec<u8> = pieces.flatten().collect();
     ([(CONTENT_TYPE, "application/json")], Body::from(text)).into_response()
+}
+
+fn events(pieces: JsonPieces) -> Bytes {
+    let text: Vec<u8> = pieces.into_events([0, 0]).flatten().collect();
+    text.into()
 }

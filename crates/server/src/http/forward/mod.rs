@@ -8,8 +8,9 @@
 //! - `owner` is the layer around the routes of a session. `create` chooses the node for a new
 //!   session, and `scrape` the one for an interaction with a scrape.
 //! - `gather` asks all other nodes for their part of a response.
-//! - `forwarding` sends a request to a node, and `lost` notices that the node is gone. `body` and
-//!   `tunnel` carry what follows the response. `answer` is the response for a node that is gone.
+//! - `forwarding` sends a request to a node, and `lost` notices that the node is gone. `body`,
+//!   `event_body` and `tunnel` carry what follows the response. `answer` is the response for a node
+//!   that is gone.
 //! - `access` is the other end: it accepts connections and requests of nodes only. `known` says
 //!   which nodes there are. `verdict` is a question between nodes.
 
@@ -17,6 +18,7 @@ mod access;
 mod answer;
 mod body;
 mod create;
+mod event_body;
 pub(crate) mod forwarding;
 mod gather;
 mod known;

@@ -36,7 +36,7 @@ pub(crate) async fn to_owner(
     let request = Request::from_parts(parts, body);
     let task = Task::of(&request);
     let forwarded = forwarding.forward(&node, request).await;
-    forwarded.unwrap_or_else(|error| task.answer(error))
+    forwarded.map_or_else(|error| task.answer(error), |response| task.relay(response))
 }
 
 /// Returns the id in the path of a request.

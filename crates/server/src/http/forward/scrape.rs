@@ -47,7 +47,10 @@ pub(crate) async fn forward_interaction(
     let request = Request::from_parts(head, Body::from(bytes));
     let task = Task::of(&request);
     let forwarded = forwarding.forward(&node, request).await;
-    Ok(Some(forwarded.unwrap_or_else(|error| task.answer(error))))
+    Ok(Some(forwarded.map_or_else(
+        |error| task.answer(error),
+        |response| task.relay(response),
+    )))
 }
 
 impl Forwarding {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use hearth_contract::ExecuteRequest;
 use tokio::time::Instant;
 
 use crate::http::client_connection::ClientConnection;
 use crate::http::error::ApiError;
-use crate::http::execution::ExecutionStream;
+use crate::http::event_stream::answer_run;
+use crate::http::execution::Answer;
 use crate::http::extract::{ApiRequest, SessionId};
 use crate::http::state::AppState;
 use crate::metrics::ExecuteOutcome;
@@ -21,6 +23,7 @@ pub(crate) async fn execute(
     State(state): State<AppState>,
     SessionId(id): SessionId,
     Extension(connection): Extension<Arc<ClientConnection>>,
+    headers: HeaderMap,
     request: ApiRequest,
 ) -> Result<Response, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
@@ -36,13 +39,19 @@ pub(crate) async fn execute(
         return Err(ApiError::Stopping);
     }
     let deadline = Instant::now() + execute.timeout;
-    let Executed { response, reserved } = session.execute(execute, deadline).await?;
-    let stream = ExecutionStream {
-        pieces: response.into_json(),
-        reserved,
-        session,
-        connection,
-        release_time: state.limits().release_time,
+    let run = |live| async move {
+        let executed = session.execute(execute, deadline, live).await?;
+        let Executed {
+            response,
+            taken_bytes,
+            reserved,
+        } = executed;
+        Ok(Answer {
+            pieces: response.into_json(),
+            taken_bytes,
+            reserved,
+            session,
+        })
     };
-    Ok(stream.into_response(state.registry().tracker()))
+    answer_run(&state, connection, &headers, run).await
 }

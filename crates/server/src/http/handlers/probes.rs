@@ -15,6 +15,7 @@ pub(crate) async fn livez() -> Json<LivenessResponse> {
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadinessResponse>) {
     let mut response = ReadinessResponse::new(&state.not_ready());
     response.firecrawl = state.firecrawl().map(|firecrawl| firecrawl.answers());
+    response.test_mode = state.registry().test_mode().is_some();
     // A request to create a session would get the same status.
     let status = if response.ready {
         StatusCode::OK

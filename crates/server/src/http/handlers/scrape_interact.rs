@@ -12,7 +12,8 @@ use hearth_contract::{InteractSession, ScrapeInteractRequest};
 use super::delete_session::end_session;
 use crate::http::client_connection::ClientConnection;
 use crate::http::error::ApiError;
-use crate::http::execution::ExecutionStream;
+use crate::http::event_stream::answer_run;
+use crate::http::execution::Answer;
 use crate::http::extract::{AuthenticatedTeam, JobId, KeptRequest};
 use crate::http::forward::forward_interaction;
 use crate::http::links::Links;
@@ -41,17 +42,23 @@ pub(crate) async fn interact(
     if let Some(response) = forwarded {
         return Ok(response);
     }
-    let interacting = state.scrapes().interact(&team, job_id, interact);
-    let Interaction { session, executed } = interacting.await?;
-    let Executed { response, reserved } = executed;
-    let stream = ExecutionStream {
-        pieces: describe(&session, &links).into_json(response),
-        reserved,
-        session,
-        connection,
-        release_time: state.limits().release_time,
+    let scrapes = Arc::clone(state.scrapes());
+    let run = |live| async move {
+        let interacting = scrapes.interact(&team, job_id, interact, live);
+        let Interaction { session, executed } = interacting.await?;
+        let Executed {
+            response,
+            taken_bytes,
+            reserved,
+        } = executed;
+        Ok(Answer {
+            pieces: describe(&session, &links).into_json(response),
+            taken_bytes,
+            reserved,
+            session,
+        })
     };
-    Ok(stream.into_response(state.registry().tracker()))
+    answer_run(&state, connection, &parts.headers, run).await
 }
 
 fn describe(session: &Session, links: &Links) -> InteractSession {

@@ -18,6 +18,7 @@ use hearth_budget::Budget;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, protocol::CloseFrame};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
@@ -67,7 +68,7 @@ impl LargeCalls {
 }
 
 /// Accepts the upgrade, and forwards messages until either side disconnects. The task belongs to
-/// `tracker`.
+/// `tracker`, and breaks the connection when `broken` is cancelled, in test mode.
 pub(crate) fn accept(
     upgrade: Upgrade,
     client: Client,
@@ -75,6 +76,7 @@ pub(crate) fn accept(
     budget: &Budget,
     calls: LargeCalls,
     tracker: &TaskTracker,
+    broken: Option<Arc<CancellationToken>>,
 ) -> Response {
     connection.upgrade(budget);
     let config = WebSocketConfig::default()
@@ -85,7 +87,14 @@ pub(crate) fn accept(
     let serving = async move {
         // The client has left before the upgrade.
         let Ok(socket) = socket.await else { return };
-        serve(socket, client, &connection, &calls).await;
+        let serving = serve(socket, client, &connection, &calls);
+        let Some(broken) = broken else {
+            return serving.await;
+        };
+        tokio::select! {
+            () = serving => {}
+            () = broken.cancelled() => {}
+        }
     };
     tracker.spawn(serving.instrument(Span::current()));
     response

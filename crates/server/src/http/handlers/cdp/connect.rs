@@ -95,6 +95,7 @@ pub(crate) async fn internal(
         access.budget(),
         state.large_calls().clone(),
         tracker,
+        None,
     ))
 }
 
@@ -152,6 +153,7 @@ async fn connect(
     // WebSocket closes directly after the upgrade.
     let client = session.attach_client(target, origin).await?;
     let budget = session.budget()?;
+    let mode = state.registry().test_mode();
     Ok(ws::cdp::accept(
         upgrade,
         client,
@@ -159,5 +161,6 @@ async fn connect(
         &budget,
         state.large_calls().clone(),
         state.registry().tracker(),
+        mode.map(|mode| mode.connection(session.id())),
     ))
 }

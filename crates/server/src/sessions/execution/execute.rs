@@ -9,18 +9,18 @@ use std::time::Duration;
 use hearth_browser::OpenDialog;
 use hearth_budget::Reservation;
 use hearth_contract::{ExecuteRequest, ExecuteResponse, Language};
-use hearth_runner::{Outcome, RunError};
+use hearth_runner::{LiveOutput, Outcome, RunError};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::error::SessionError;
 use super::execution_metrics::ExecutionMetricsGuard;
 use super::outcome::{Circumstances, classify, is_timeout, plan_response, timed_out_before_start};
-use super::resources::SessionResources;
 use super::run_code::{CodeRun, NotRun};
-use super::session::Session;
-use super::spans::record_language;
 use crate::clock;
 use crate::metrics::ExecuteOutcome;
+use crate::sessions::error::SessionError;
+use crate::sessions::resources::SessionResources;
+use crate::sessions::session::Session;
+use crate::sessions::spans::record_language;
 use crate::store::ExecutionRecord;
 
 /// Time before the deadline at which the open dialogs are noted. Killing the code also closes its
@@ -31,21 +31,25 @@ const DIALOGS_BEFORE_DEADLINE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Executed {
     pub response: ExecuteResponse,
+    /// The sizes of the first parts of stdout and stderr that a reader of live output has taken.
+    pub taken_bytes: [usize; 2],
     /// The memory of the response.
     pub reserved: Vec<Reservation>,
 }
 
 impl Session {
     /// Runs code to its end, and records its metrics however that ends. The code is killed at
-    /// `deadline`. An error means that the code has not started.
+    /// `deadline`. `live` gets its output while it runs. An error means that the code has not
+    /// started.
     pub async fn execute(
         &self,
         request: ExecuteRequest,
         deadline: Instant,
+        live: Option<LiveOutput>,
     ) -> Result<Executed, SessionError> {
         record_language(request.language);
         let mut metrics = ExecutionMetricsGuard::new(&self.services.metrics, request.language);
-        let result = self.run(&request, deadline, &mut metrics).await;
+        let result = self.run(&request, deadline, live, &mut metrics).await;
         if let Some(rejection) = result.as_ref().err().and_then(SessionError::rejection) {
             let teams = self.services.metrics.teams();
             teams.request_rejected(self.team(), rejection);
@@ -65,6 +69,7 @@ impl Session {
         &self,
         request: &ExecuteRequest,
         deadline: Instant,
+        live: Option<LiveOutput>,
         metrics: &mut ExecutionMetricsGuard,
     ) -> Result<(Executed, ExecuteOutcome), SessionError> {
         // Background work would disturb the start of code.
@@ -85,6 +90,7 @@ impl Session {
         let code_run = CodeRun {
             request,
             deadline,
+            live,
             target: current_tab(&resources, deadline).await?,
             resources: &resources,
             session_span: &self.span,
@@ -133,6 +139,7 @@ impl Session {
             has_session_ended,
             dialogs: dialogs.into_iter().map(to_contract).collect(),
         };
+        let taken_bytes = outcome.taken_bytes;
         let reserved = std::mem::take(&mut outcome.reserved);
         let response = plan_response(outcome, &circumstances);
         tracing::info!(
@@ -155,7 +162,12 @@ impl Session {
             self.recent.add(record.clone());
             self.services.store.record_execution(record);
         }
-        (Executed { response, reserved }, counted)
+        let executed = Executed {
+            response,
+            taken_bytes,
+            reserved,
+        };
+        (executed, counted)
     }
 
     /// Returns the error of code that could not start.

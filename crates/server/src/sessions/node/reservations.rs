@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::error::SessionError;
 use crate::cluster::{Cluster, Life};
+use crate::sessions::error::SessionError;
 use crate::store::SessionRecord;
 use crate::store::cluster::FencedLease;
 
@@ -21,7 +21,7 @@ const MAX_ABANDONED: usize = 10_000;
 
 /// The sessions that this node is creating.
 #[derive(Debug, Default)]
-pub(super) struct Reservations {
+pub(in crate::sessions) struct Reservations {
     open: Mutex<HashMap<Uuid, State>>,
     /// Notified when a session waits to be withdrawn.
     pub abandoned: Notify,
@@ -38,7 +38,7 @@ enum State {
 /// The place of one session. Dropping it gives the place back, unless the session is active or was
 /// rejected.
 #[derive(Debug)]
-pub(super) struct Reservation {
+pub(in crate::sessions) struct Reservation {
     reservations: Arc<Reservations>,
     id: Uuid,
     pub owner: Life,

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::reconcile::{reconcile, release_leases};
-use super::registry::Registry;
 use crate::cluster::{Cluster, NodeLoad};
+use crate::sessions::registry::Registry;
 
 /// The time between two reports of the load. The membership beats only with a recent one.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -125,7 +125,7 @@ async fn touch(registry: Arc<Registry>, cluster: Arc<Cluster>) {
 
 impl Registry {
     /// Counts a session that was created. A node that retires drains after its last one.
-    pub(super) fn count_created(&self) {
+    pub(in crate::sessions) fn count_created(&self) {
         let Some(cluster) = self.cluster() else {
             return;
         };

@@ -12,7 +12,7 @@ use crate::metrics::{ExecuteOutcome, KillReason, Metrics};
 ///
 /// [`finish`]: ExecutionMetricsGuard::finish
 #[derive(Debug)]
-pub(super) struct ExecutionMetricsGuard {
+pub(in crate::sessions) struct ExecutionMetricsGuard {
     metrics: Arc<Metrics>,
     language: Language,
     received: Instant,

@@ -11,11 +11,11 @@ use hearth_contract::DestroyedReason;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::registry::Registry;
-use super::session::Session;
 use crate::clock;
 use crate::cluster::{Cluster, Life, Registered};
 use crate::profiles::ProfileId;
+use crate::sessions::registry::Registry;
+use crate::sessions::session::Session;
 use crate::store::StoreError;
 use crate::store::cluster::{LeaseOwner, ProfileLeases};
 use crate::team::Team;
@@ -28,7 +28,7 @@ const COMPARE_EVERY: Duration = Duration::from_secs(30);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Compares sessions with the store until the task is dropped.
-pub(super) async fn reconcile(registry: Arc<Registry>, cluster: Arc<Cluster>) {
+pub(in crate::sessions) async fn reconcile(registry: Arc<Registry>, cluster: Arc<Cluster>) {
     let mut registered = cluster.watch_registered();
     let mut compared: Option<Registered> = registered.borrow_and_update().clone();
     let mut due = Instant::now() + COMPARE_EVERY;
@@ -111,7 +111,7 @@ async fn compare(registry: &Registry, cluster: &Cluster, life: &Life) -> Result<
 
 /// Releases the leases on profiles of nodes that are not alive, whenever sessions of such nodes
 /// were looked for. Repeats it until the store answers.
-pub(super) async fn release_leases(cluster: Arc<Cluster>) {
+pub(in crate::sessions) async fn release_leases(cluster: Arc<Cluster>) {
     let leases = ProfileLeases::new(cluster.sessions().database().clone());
     loop {
         cluster.swept().await;

@@ -56,7 +56,11 @@ const BASH_WORDS: &[&str] = &[
 ];
 
 /// Returns a line for stderr if Bash failed on code that looks like another language.
-pub(super) fn language_hint(code: &str, exit_code: i32, stderr: &str) -> Option<&'static str> {
+pub(in crate::sessions) fn language_hint(
+    code: &str,
+    exit_code: i32,
+    stderr: &str,
+) -> Option<&'static str> {
     let is_understood = !NOT_UNDERSTOOD.contains(&exit_code)
         || !(stderr.contains("syntax error") || stderr.contains("command not found"));
     if is_understood {

@@ -7,15 +7,15 @@ use hearth_runner::Kernel;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::{Instant, timeout_at};
 
-use super::error::SessionError;
+use crate::sessions::error::SessionError;
 
 /// The slots of one session.
 #[derive(Debug)]
-pub(super) struct KernelSlots([KernelSlot; 3]);
+pub(in crate::sessions) struct KernelSlots([KernelSlot; 3]);
 
 /// The slot of one language: a permit for the running execution, and the idle kernel.
 #[derive(Debug)]
-pub(super) struct KernelSlot {
+pub(in crate::sessions) struct KernelSlot {
     turn: Arc<Semaphore>,
     /// One permit for each execution that may wait for the turn.
     queue: Semaphore,

@@ -9,13 +9,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
-use super::error::SessionError;
-use super::resources::SessionResources;
 use crate::sandbox::programs::SessionCommands;
 use crate::sandbox::session::SessionSandbox;
+use crate::sessions::error::SessionError;
+use crate::sessions::resources::SessionResources;
 
 /// Starts a kernel that loads what it needs and is not connected to the browser.
-pub(super) async fn load_kernel(
+pub(in crate::sessions) async fn load_kernel(
     sandbox: &SessionSandbox,
     tasks: &TaskTracker,
     commands: &SessionCommands,
@@ -32,7 +32,7 @@ pub(super) async fn load_kernel(
 }
 
 /// Starts a kernel that connects to the browser at once.
-pub(super) async fn start_kernel(
+pub(in crate::sessions) async fn start_kernel(
     resources: &SessionResources,
     language: Language,
     session_span: &Span,
@@ -62,7 +62,7 @@ fn attach_kernel(resources: &SessionResources, kernel: &Kernel) {
 
 /// Provides the next kernel in the background: `successor`, if it has been loaded, or a new one.
 /// Holds the turn until the kernel has started, so that the end of the session also waits for it.
-pub(super) fn replace_kernel(
+pub(in crate::sessions) fn replace_kernel(
     resources: &Arc<SessionResources>,
     language: Language,
     session_span: &Span,
@@ -95,7 +95,7 @@ pub(super) fn replace_kernel(
 }
 
 /// Waits until a kernel of each of `languages` has warmed up.
-pub(super) async fn wait_until_warm(
+pub(in crate::sessions) async fn wait_until_warm(
     loaded: &[(Language, Kernel)],
     languages: &[Language],
 ) -> Result<(), SessionError> {
@@ -113,6 +113,6 @@ pub(super) async fn wait_until_warm(
 }
 
 /// Returns the error of a kernel that did not warm up.
-pub(super) fn not_warm(kernel: &str) -> SessionError {
+pub(in crate::sessions) fn not_warm(kernel: &str) -> SessionError {
     SessionError::ExecutionNotStarted(format!("{kernel} kernel did not become ready"))
 }

@@ -18,7 +18,7 @@ const KILLED: i32 = 137;
 const UNFINISHED: i32 = 1;
 
 /// Returns the metrics label of an outcome, and the reason if the code was killed.
-pub(super) fn classify(
+pub(in crate::sessions) fn classify(
     ended: &Ended,
     has_session_ended: bool,
 ) -> (ExecuteOutcome, Option<KillReason>) {
@@ -39,7 +39,7 @@ pub(super) fn classify(
 }
 
 /// Returns the outcome of code whose timeout passed before it started.
-pub(super) fn timed_out_before_start() -> Outcome {
+pub(in crate::sessions) fn timed_out_before_start() -> Outcome {
     Outcome {
         stdout: String::new(),
         stderr: String::new(),
@@ -49,13 +49,14 @@ pub(super) fn timed_out_before_start() -> Outcome {
         },
         truncated: false,
         dropped_bytes: 0,
+        taken_bytes: [0, 0],
         duration: Duration::ZERO,
         reserved: Vec::new(),
     }
 }
 
 /// The state of the session at the end of an execution.
-pub(super) struct Circumstances {
+pub(in crate::sessions) struct Circumstances {
     pub language: Language,
     pub timeout: Duration,
     pub is_browser_dead: bool,
@@ -80,7 +81,7 @@ impl Circumstances {
 }
 
 /// Returns true if code failed because it waited too long. An open dialog may be the reason.
-pub(super) fn is_timeout(ended: &Ended) -> bool {
+pub(in crate::sessions) fn is_timeout(ended: &Ended) -> bool {
     let Ended::Cell { error, .. } = ended else {
         return false;
     };
@@ -97,7 +98,7 @@ fn push_line(text: &mut String, line: &str) {
 }
 
 /// Turns an outcome into the response.
-pub(super) fn plan_response(
+pub(in crate::sessions) fn plan_response(
     mut outcome: Outcome,
     circumstances: &Circumstances,
 ) -> ExecuteResponse {

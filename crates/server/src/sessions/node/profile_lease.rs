@@ -2,18 +2,18 @@
 
 use hearth_contract::CreateRequest;
 
-use super::error::SessionError;
-use super::registry::Registry;
 use super::reserve::NewId;
 use crate::cluster::View;
 use crate::profiles::{ProfileId, ProfileLease};
+use crate::sessions::error::SessionError;
+use crate::sessions::registry::Registry;
 use crate::store::cluster::{FencedLease, LeaseOwner};
 use crate::team::Team;
 
 impl Registry {
     /// Leases the profile of the request, if it names one. `reserved` is the lease that the
     /// reservation of the session has acquired, if it has one.
-    pub(super) async fn lease_profile(
+    pub(in crate::sessions) async fn lease_profile(
         &self,
         new: &NewId,
         team: &Team,
@@ -59,7 +59,7 @@ impl Registry {
     }
 
     /// Returns true if the profile of an ended session is being saved.
-    pub(super) fn is_saving_profiles(&self) -> bool {
+    pub(in crate::sessions) fn is_saving_profiles(&self) -> bool {
         !self.spec.profiles.saving().is_empty()
     }
 }

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_contract::{ExecuteRequest, Language};
-use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
+use hearth_runner::{Ended, Kernel, LiveOutput, Outcome, Run, RunError, run_shell};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{Instrument, Span};
 
-use super::agent::AgentError;
-use super::error::SessionError;
 use super::kernels::{load_kernel, replace_kernel, start_kernel};
 use super::language_hint::language_hint;
-use super::resources::SessionResources;
-use super::session::Session;
+use crate::sessions::agent::AgentError;
+use crate::sessions::error::SessionError;
+use crate::sessions::resources::SessionResources;
+use crate::sessions::session::Session;
 
 /// The maximum number of attempts to run code when a kernel turns out to have ended: one with the
 /// idle kernel, and one with a new kernel. In both cases the code has not started.
@@ -26,9 +26,11 @@ const MAX_ATTEMPTS: usize = 2;
 const SUCCESSOR_LEAD: Duration = Duration::from_millis(500);
 
 /// The code of one request, its limits, and the session that runs it.
-pub(super) struct CodeRun<'a> {
+pub(in crate::sessions) struct CodeRun<'a> {
     pub request: &'a ExecuteRequest,
     pub deadline: Instant,
+    /// Gets the output while the code runs, if there is a reader.
+    pub live: Option<LiveOutput>,
     /// The tab that was the current one when the execution started.
     pub target: String,
     pub resources: &'a Arc<SessionResources>,
@@ -37,7 +39,7 @@ pub(super) struct CodeRun<'a> {
 }
 
 /// The reason why there is no outcome.
-pub(super) enum NotRun {
+pub(in crate::sessions) enum NotRun {
     /// The timeout passed before the code started.
     TimedOut,
     /// A process that the code needs did not start.
@@ -158,6 +160,7 @@ impl CodeRun<'_> {
             max_output_bytes: self.resources.limits.max_output_bytes,
             target: Some(self.current_tab()),
             last_output: None,
+            live: self.live.clone(),
             interruption: self.resources.interruption.subscribe(),
         }
     }

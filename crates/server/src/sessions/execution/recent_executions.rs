@@ -10,7 +10,7 @@ const KEPT: usize = 5;
 
 /// The latest executions of a session, and the number of all its executions.
 #[derive(Debug, Default)]
-pub(super) struct RecentExecutions(Mutex<State>);
+pub(in crate::sessions) struct RecentExecutions(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {

@@ -1,0 +1,257 @@
+//! Requests to a running server.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::http::HeaderValue;
+use hyper::{Method, Request, Response};
+use serde_json::Value;
+
+use super::error::ClientError;
+use crate::config::{ConfigError, ServerOptions};
+use crate::outgoing::{Connector, Exchange, OutgoingError, Received, RemoteServer};
+
+/// The maximum size of a response, which is several times that of the largest output.
+const MAX_RESPONSE_BYTES: usize = 1 << 30;
+
+/// The time limit for a response, besides the time of code. A session may wait for resources, and
+/// its profile may be large.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The types that an execution can have: the stream first.
+const STREAM_OR_JSON: HeaderValue =
+    HeaderValue::from_static("text/event-stream, application/json;q=0.9");
+
+/// A client of one server.
+#[derive(Debug)]
+pub(super) struct Api {
+    connector: Connector,
+    /// `None` without a key.
+    authorization: Option<HeaderValue>,
+    is_local: bool,
+}
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    /// An infinitive for errors, such as `create a session`.
+    pub action: &'a str,
+    pub method: Method,
+    /// The path below `/v2/interact`.
+    pub path: String,
+    pub body: Option<Value>,
+}
+
+/// The JSON of a response.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The bytes of the response.
+    pub text: String,
+    pub json: Value,
+}
+
+impl Answer {
+    /// Returns a text of the response, or an empty one.
+    pub fn text_of(&self, key: &str) -> &str {
+        self.json[key].as_str().unwrap_or_default()
+    }
+}
+
+/// Returns a path that contains the id of a session.
+pub(super) fn session_path(action: &str, id: &str) -> Result<String, ClientError> {
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if id.is_empty() || !id.bytes().all(is_safe) {
+        let error = ClientError::new(action, format!("{id:?} is not the id of a session"));
+        return Err(error.fixed_by("`hearth ls` lists the ids"));
+    }
+    Ok(format!("/{id}"))
+}
+
+impl Api {
+    /// Creates a client. Reads the key and the authorities of the server on this machine if no
+    /// other server is given. Blocks.
+    pub fn new(options: &ServerOptions) -> Result<Api, anyhow::Error> {
+        let ServerOptions {
+            url,
+            api_key,
+            local,
+        } = options;
+        let invalid = |reason: String| ConfigError::new("HEARTH_URL", reason);
+        let server = match url {
+            Some(server) => server.clone(),
+            None => local
+                .origin()
+                .unwrap_or_default()
+                .parse()
+                .map_err(invalid)?,
+        };
+        let given = api_key
+            .as_deref()
+            .map(str::trim)
+            .filter(|key| !key.is_empty());
+        let key = match (given, url) {
+            (Some(key), _) => Some(key.to_owned()),
+            // Another server must not learn the keys of this one.
+            (None, Some(_)) => None,
+            (None, None) => local.key()?,
+        };
+        let authorization = key.map(|key| {
+            let value = HeaderValue::try_from(format!("Bearer {key}"));
+            value.map_err(|_| {
+                ConfigError::new("HEARTH_API_KEY", "contains characters that no key has")
+            })
+        });
+        let mut authorization = authorization.transpose()?;
+        if let Some(value) = &mut authorization {
+            value.set_sensitive(true);
+        }
+        let authorities = local.authorities()?;
+        let connector = Connector::new(server, authorities.as_ref())
+            .map_err(|error| invalid(error.to_string()))?;
+        Ok(Api {
+            connector,
+            authorization,
+            is_local: url.is_none(),
+        })
+    }
+
+    /// Sends a request and reads the response.
+    pub async fn call(&self, call: Call<'_>) -> Result<Answer, ClientError> {
+        let action = call.action.to_owned();
+        let response = self.send(call, Duration::ZERO, None).await?;
+        read(&action, response).await
+    }
+
+    /// Sends the request of an execution, which can take `time`, and returns the response before
+    /// its body has arrived. Asks for a stream if `accepts_stream` is set.
+    pub async fn start(
+        &self,
+        call: Call<'_>,
+        time: Duration,
+        accepts_stream: bool,
+    ) -> Result<Response<Received>, ClientError> {
+        self.send(call, time, accepts_stream.then_some(STREAM_OR_JSON))
+            .await
+    }
+
+    /// Sends a request. Returns an error for a response that reports one.
+    async fn send(
+        &self,
+        call: Call<'_>,
+        time: Duration,
+        accept: Option<HeaderValue>,
+    ) -> Result<Response<Received>, ClientError> {
+        let Call {
+            action,
+            method,
+            path,
+            body,
+        } = call;
+        let limit = PATIENCE + time;
+        let exchange = Exchange {
+            head_time: limit,
+            idle_time: limit,
+        };
+        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/v2/interact{path}"))
+            .body(Full::new(body));
+        let mut request = request.map_err(|error| ClientError::new(action, error.to_string()))?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let host = self.connector.server().host_header();
+        let fields = [
+            (HOST, host),
+            (AUTHORIZATION, self.authorization.clone()),
+            (ACCEPT, accept),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                headers.insert(name, value);
+            }
+        }
+        let response = exchange
+            .send(&self.connector, request)
+            .await
+            .map_err(|error| self.unanswered(action, &error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.rejected(action, response).await)
+    }
+
+    /// Returns the error of a request without a response.
+    fn unanswered(&self, action: &str, error: &OutgoingError) -> ClientError {
+        let server = self.server();
+        let error = match error {
+            OutgoingError::Connect(reason) => {
+                let error = ClientError::new(action, format!("no server at {server}: {reason}"));
+                return error.fixed_by(if self.is_local {
+                    "start it with `hearth serve`, or set HEARTH_URL to the address of another one"
+                } else {
+                    "set HEARTH_URL to the address of a running server"
+                });
+            }
+            OutgoingError::Tls(_) => {
+                let error = ClientError::new(action, format!("{server}: {error}"));
+                return error
+                    .fixed_by("set HEARTH_CA_FILE to the authority of the server's certificate");
+            }
+            error => error,
+        };
+        ClientError::new(action, format!("{server}: {error}"))
+    }
+
+    /// Returns the error that a response reports.
+    async fn rejected(&self, action: &str, response: Response<Received>) -> ClientError {
+        let status = response.status();
+        let answer = match read(action, response).await {
+            Ok(answer) if answer.json["error"].is_string() => answer,
+            _ => {
+                let reason = format!("{} answered {status}, as no Hearth does", self.server());
+                return ClientError::new(action, reason)
+                    .fixed_by("set HEARTH_URL to the address of a Hearth server");
+            }
+        };
+        let error = ClientError::new(action, answer.text_of("error"));
+        let fix = match status.as_u16() {
+            401 if self.authorization.is_none() => "set HEARTH_API_KEY to a key of the server",
+            401 => "set HEARTH_API_KEY to another key: the server does not know this one",
+            403 | 404 => "`hearth ls` lists your sessions",
+            410 => "create a new session with `hearth new`",
+            429 => "try again later, or end a session with `hearth rm`",
+            _ => return error,
+        };
+        error.fixed_by(fix)
+    }
+
+    fn server(&self) -> &RemoteServer {
+        self.connector.server()
+    }
+}
+
+/// Reads the JSON of a response.
+pub(super) async fn read(
+    action: &str,
+    response: Response<Received>,
+) -> Result<Answer, ClientError> {
+    let broken = |reason: String| ClientError::new(action, reason);
+    let mut body = response.into_body();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broken(error.to_string()))?;
+        let data = frame.into_data().unwrap_or_default();
+        if bytes.len() + data.len() > MAX_RESPONSE_BYTES {
+            return Err(broken("the response is larger than 1 GiB".to_owned()));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    let invalid = |_| broken("the response is not JSON".to_owned());
+    let json = serde_json::from_slice(&bytes).map_err(invalid)?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| broken("the response is not text".to_owned()))?;
+    Ok(Answer { text, json })
+}
