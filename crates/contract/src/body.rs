@@ -57,6 +57,13 @@ pub(crate) const FIELDS: Schema = Schema::Fields(&[
     ("skipTlsVerification", NONE),
     ("lockdown", NONE),
     ("redactPII", NONE),
+    // Of the test mode:
+    ("fault", NONE),
+    ("session", NONE),
+    ("requests", NONE),
+    ("on", NONE),
+    ("delayMs", NONE),
+    ("speed", NONE),
 ]);
 
 /// The maximum number of unknown names of an object that are kept, and their maximum length in

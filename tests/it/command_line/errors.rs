@@ -1,6 +1,7 @@
 //! Errors name what failed, why, and the fix.
 
 use hearth_test_support::TestServer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{keyless, run, run_with};
 
@@ -42,8 +43,13 @@ async fn another_server_is_recognized() {
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     let answer = async {
         let (mut stream, _) = listener.accept().await.expect("a client");
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let read = stream.read_buf(&mut request).await.expect("a request");
+            assert_ne!(read, 0, "the request is incomplete");
+        }
         let text = b"HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\n\r\nhello";
-        let written = tokio::io::AsyncWriteExt::write_all(&mut stream, text).await;
+        let written = stream.write_all(text).await;
         written.expect("it reads");
         stream
     };

@@ -53,7 +53,10 @@ async fn the_options_of_a_session_reach_the_server() {
         "--country",
         "de",
     ];
-    let id = run(&server, &[&["new"][..], &options].concat()).await.ok();
+    let new = run(&server, &[&["new"][..], &options].concat()).await;
+    let warning = "hearth: The server has no proxy in this country";
+    assert!(new.stderr.starts_with(warning), "{new:?}");
+    let id = new.stdout.trim_end().to_owned();
     let zone = ["exec", "Intl.DateTimeFormat().resolvedOptions().timeZone"];
     assert_eq!(run(&server, &zone).await.ok(), "Europe/Berlin");
     let busy = run(&server, &["new", "--profile", "cli"]).await;

@@ -170,7 +170,11 @@ fn tests_compile_no_library_a_second_time() {
     let tested = features("normal,build,dev");
     let found: Vec<String> = served
         .iter()
-        .filter(|(package, features)| tested.get(*package) != Some(*features))
+        // Tests can also link a library that otherwise only compiler plugins use.
+        .filter(|(package, features)| {
+            let tested = tested.get(*package);
+            tested.is_none_or(|tested| !tested.is_superset(features))
+        })
         .map(|(package, features)| {
             format!("{package} has {features:?} and {:?}", tested.get(package))
         })
