@@ -1,6 +1,7 @@
-//! The OpenAPI file. It is valid, it describes exactly the server's routes, and schemathesis, which
-//! reads only the file, finds no difference.
+//! The OpenAPI file. It is valid, it describes exactly the server's routes, clients can be generated
+//! from it, and schemathesis, which reads only the file, finds no difference.
 
 mod document;
 mod fuzzing;
+mod generated;
 mod routes;
