@@ -20,7 +20,7 @@ pub struct Operator {
 impl Operator {
     /// Opens the page in a window with these Playwright options.
     pub async fn before(server: &TestServer, options: &str) -> Self {
-        let own = TestServer::start().await;
+        let own = TestServer::builder().single().start().await;
         let browser = own.session().await;
         let operator = Self {
             server: own,
