@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn is_repeated(method: Method, body: Body) -> bool {
-        let request = Request::builder().method(method).body(body);
+        let request = axum::http::Request::builder().method(method).body(body);
         let (parts, body) = request.expect("a request").into_parts();
         is_repeatable(&parts, &body)
     }
