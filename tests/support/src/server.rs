@@ -29,7 +29,7 @@ const TABLE_DEADLINE: Duration = Duration::from_secs(1);
 /// every process it started.
 #[derive(Debug)]
 pub struct TestServer {
-    /// What clients use.
+    /// A client of the node that takes requests.
     api: Api,
     /// A client of this server itself.
     direct: Api,
