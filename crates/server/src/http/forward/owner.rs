@@ -48,7 +48,11 @@ pub(crate) async fn to_owner(
         return task.answer(error);
     };
     let failure = Failure { node, error, sent };
-    match Box::pin(forwarding.repeat(id, parts, failure)).await {
+    let find = || match forwarding.cluster.owner(id) {
+        Owner::Remote(node) => Some(node),
+        Owner::Local | Owner::Unknown => None,
+    };
+    match Box::pin(forwarding.repeat(find, parts, failure)).await {
         Repeated::Answered(response) => task.relay(response),
         Repeated::Local(parts) => next.run(Request::from_parts(parts, Body::empty())).await,
         Repeated::Failed(error) => task.answer(error),

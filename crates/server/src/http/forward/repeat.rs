@@ -10,10 +10,9 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use hyper::body::Body as _;
 use tokio::time::{Instant, timeout};
-use uuid::Uuid;
 
 use super::forwarding::{ForwardError, Forwarding};
-use crate::cluster::{Life, Node, Owner};
+use crate::cluster::{Life, Node};
 
 /// The maximum number of repetitions.
 const MAX_REPETITIONS: usize = 2;
@@ -24,7 +23,7 @@ const NOTICE_TIME: Duration = Duration::from_millis(2_500);
 /// The result of the repetition of a request.
 pub(super) enum Repeated {
     Answered(Response),
-    /// No node that is alive owns the session any more, so this one answers.
+    /// No other node that is alive has to answer any more.
     Local(Parts),
     Failed(ForwardError),
 }
@@ -44,14 +43,20 @@ pub(super) fn is_repeatable(parts: &Parts, body: &Body) -> bool {
 }
 
 impl Forwarding {
-    /// Repeats a request without a body about the session `id`. Its node may be ending in an
-    /// orderly way: it then closes connections, and leaves the cluster moments later.
-    pub(super) async fn repeat(&self, id: Uuid, parts: Parts, mut failure: Failure) -> Repeated {
+    /// Repeats a request without a body. Its node may be ending in an orderly way: it then closes
+    /// connections, and leaves the cluster moments later. `find` returns the node that answers now,
+    /// unless that is this one.
+    pub(super) async fn repeat(
+        &self,
+        find: impl Fn() -> Option<Arc<Node>>,
+        parts: Parts,
+        mut failure: Failure,
+    ) -> Repeated {
         for _ in 0..MAX_REPETITIONS {
             if !self.may_repeat(&failure).await {
                 break;
             }
-            let Owner::Remote(node) = self.cluster.owner(id) else {
+            let Some(node) = find() else {
                 return Repeated::Local(parts);
             };
             let request = Request::from_parts(parts.clone(), Body::empty());
