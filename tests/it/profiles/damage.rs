@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use hearth_test_support::{Site, TestServer, new_data_dir};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::profiles::scenario::{all, files, ids, keep, kept, nothing, reading, saved, saving};
 
