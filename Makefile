@@ -42,11 +42,11 @@ soak-mixed: cargo setup-tests ## run only its mixed load with faults, as root (a
 docs: cargo setup-tests ## update docs/conformance.md, docs/SECURITY.md and docs/CONFIGURATION.md from the results of the tests
 	@HEARTH_WRITE_DOCS=1 scripts/test is_documented
 
-bench: build ## run the benchmarks and write docs/benchmarks.md (quick: make bench ARGS=--quick)
+bench: build setup-tests ## run the benchmarks and write docs/benchmarks.md (quick: make bench ARGS=--quick)
 	@$(BUILD) --bin hearth-bench
 	@exec "$${CARGO_TARGET_DIR:-target}/release/hearth-bench" $(ARGS)
 
-bench-compare: build ## run the benchmarks of two versions in turns and print both (the other one: make bench-compare BASE=main)
+bench-compare: build setup-tests ## run the benchmarks of two versions in turns and print both (the other one: make bench-compare BASE=main)
 	@$(BUILD) --bin hearth-bench
 	@exec scripts/bench-compare "$(BASE)" $(ARGS)
 

@@ -303,8 +303,7 @@ async fn a_client_that_never_reads_is_dropped() {
 #[tokio::test]
 async fn a_message_that_is_being_written_counts_as_buffered() {
     const BYTES: f64 = 20e6;
-    // Reads the metrics of the server that has the buffers.
-    let server = TestServer::builder().single().start().await;
+    let server = TestServer::start().await;
     let session = server.session().await;
     let mut browser = CdpClient::connect(session.cdp_url()).await;
     let targets = browser.call("Target.getTargets", json!({})).await;
@@ -312,7 +311,7 @@ async fn a_message_that_is_being_written_counts_as_buffered() {
     let (base, query) = session.cdp_url().split_once('?').unwrap();
     let target = target.as_str().unwrap();
     let mut client = CdpClient::connect(&format!("{base}/devtools/page/{target}?{query}")).await;
-    let buffered = async || metrics(&server).await["hearth_buffer_bytes"];
+    let buffered = async || metrics(server.direct()).await["hearth_buffer_bytes"];
 
     let params = json!({"expression": format!("'x'.repeat({BYTES})"), "returnByValue": true});
     let command = json!({"id": 1000, "method": "Runtime.evaluate", "params": params});

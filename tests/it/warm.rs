@@ -26,7 +26,7 @@ fn builder(sessions: u32) -> ServerBuilder {
 /// Waits until `count` sessions are warm.
 async fn until_warm(server: &TestServer, count: u32) {
     eventually(PREPARED, "sessions are warm", async || {
-        let ready = metrics(server).await[READY];
+        let ready = metrics(server.direct()).await[READY];
         let log = || server.output();
         (ready == f64::from(count))
             .then_some(())
@@ -42,7 +42,7 @@ async fn warm_server(sessions: u32) -> TestServer {
 }
 
 async fn count(server: &TestServer, metric: &str) -> f64 {
-    metrics(server).await[metric]
+    metrics(server.direct()).await[metric]
 }
 
 async fn cold(server: &TestServer, reason: &str) -> f64 {
@@ -413,7 +413,9 @@ async fn a_warm_session_gives_its_user_ids_to_a_session_that_needs_them() {
 
 #[tokio::test]
 async fn a_browser_that_does_not_start_is_reported_and_tried_again() {
+    // A node stays ready, because the other nodes create sessions.
     let server = TestServer::builder()
+        .single()
         .without_browser()
         .setting("HEARTH_WARM_SESSIONS", "1")
         .start()

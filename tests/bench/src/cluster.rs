@@ -8,6 +8,7 @@ use hearth_test_support::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::bucket;
 use crate::cdp::{Connection, Contender};
 use crate::harness::{Extent, timed, warm_ready, with_json};
 use crate::rows::Group;
@@ -43,6 +44,7 @@ impl Path {
 pub async fn measure(extent: Extent, samples: &mut Samples) {
     hop(extent, samples).await;
     creations(extent, samples).await;
+    bucket::measure([NODE_UIDS[0], ALONE_UIDS], extent, samples).await;
 }
 
 /// Starts two nodes, of which the first owns no session.

@@ -179,7 +179,9 @@ impl Group {
                  nodes. One session; a round sends every request to its owner and through the other \
                  node, in turns, over persistent connections. Creations have separate rounds and \
                  servers, a node and a server alone, in turns. Each has a warm session before each \
-                 of them. Commits of PostgreSQL wait for the disk; those of SQLite do not."
+                 of them. Commits of PostgreSQL wait for the disk; those of SQLite do not. Creations \
+                 with a profile have no warm session. The bucket is a server in Python (moto) on the \
+                 same machine; nodes keep no copy of a profile, so every creation downloads it."
             }
         }
     }

@@ -4,21 +4,21 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
-use hearth_test_support::{Site, TestServer};
+use hearth_test_support::{Api, Site, TestServer};
 use serde_json::json;
 
 use crate::harness::{Extent, Harness, second_server};
 use crate::rows::Group;
 use crate::samples::Samples;
 
-/// Twenty random values of a million bytes each, which cannot be compressed.
+/// Stores `COUNT` random values of a million bytes each, which cannot be compressed.
 const FILL: &str = "
     const database = await new Promise((done) => {
         const opening = indexedDB.open('d', 1);
         opening.onupgradeneeded = () => opening.result.createObjectStore('s');
         opening.onsuccess = () => done(opening.result);
     });
-    for (let key = 0; key < 20; key += 1) {
+    for (let key = 0; key < COUNT; key += 1) {
         const bytes = new Uint8Array(1_000_000);
         for (let at = 0; at < bytes.length; at += 50_000) crypto.getRandomValues(bytes.subarray(at, at + 50_000));
         await new Promise((done) => {
@@ -80,20 +80,7 @@ async fn profiles(harness: &Harness<'_>, extent: Extent, samples: &mut Samples) 
     let warm_up_rounds = extent.warm_up_rounds(Group::Lasting);
     let site = Site::start().await;
     let with = json!({"profile": {"name": "twenty"}});
-    let session = harness.server.session_with(&with).await;
-    let fill = format!(
-        "await page.goto('{}'); await page.evaluate(async () => {{ {FILL} }})",
-        site.url("/title/full")
-    );
-    assert_eq!(session.node(&fill).await.ok().result, "filled");
-    session.delete().await;
-    let listed = harness
-        .server
-        .send(harness.server.request(reqwest::Method::GET, "/profiles"))
-        .await
-        .ok();
-    let bytes = listed["profiles"][0]["sizeBytes"].as_u64().unwrap_or(0);
-    assert!((20_000_000..22_000_000).contains(&bytes), "{listed}");
+    save_profile(harness.server, &site, "twenty", 20).await;
     let mut turns = [
         (json!({}), "create-plain", "delete-plain"),
         (with, "create-profile", "delete-profile"),
@@ -110,6 +97,27 @@ async fn profiles(harness: &Harness<'_>, extent: Extent, samples: &mut Samples) 
         }
         turns.reverse();
     }
+}
+
+/// Saves a profile of `megabytes` as the only one.
+pub async fn save_profile(server: &Api, site: &Site, name: &str, megabytes: u64) {
+    let session = server
+        .session_with(&json!({"profile": {"name": name}}))
+        .await;
+    let fill = format!(
+        "await page.goto('{}'); await page.evaluate(async () => {{ {} }})",
+        site.url("/title/full"),
+        FILL.replace("COUNT", &megabytes.to_string())
+    );
+    assert_eq!(session.node(&fill).await.ok().result, "filled");
+    session.delete().await;
+    let listed = server
+        .send(server.request(reqwest::Method::GET, "/profiles"))
+        .await
+        .ok();
+    let bytes = listed["profiles"][0]["sizeBytes"].as_u64().unwrap_or(0);
+    let expected = megabytes * 1_000_000;
+    assert!((expected..expected * 11 / 10).contains(&bytes), "{listed}");
 }
 
 async fn store(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod baseline;
+mod bucket;
 mod cdp;
 mod chromium;
 mod churn;

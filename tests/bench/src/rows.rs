@@ -475,6 +475,18 @@ pub const ROWS: &[Row] = &[
         "same request, to a server alone (SQLite)",
     )
     .baseline(),
+    row(
+        CLUSTER,
+        "create-bucket",
+        "create with a profile of 50 MB, from a bucket",
+    )
+    .times("create-files", 1.5),
+    row(
+        CLUSTER,
+        "create-files",
+        "same request, to a server alone (files)",
+    )
+    .baseline(),
 ];
 
 #[cfg(test)]

@@ -171,15 +171,17 @@ async fn a_content_type_with_a_charset_is_json() {
 
 /// Sends a whole request before reading the response, as most clients do.
 async fn send_blindly(
-    address: &str,
+    server: &TestServer,
     head: &str,
     chunk: &[u8],
     chunks: usize,
     end: &[u8],
 ) -> String {
+    let address = server.address();
     let mut stream = TcpStream::connect(address).await.unwrap();
+    let key = server.key().unwrap_or("any");
     let head = format!(
-        "POST /v2/interact HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n{head}\r\n\r\n"
+        "POST /v2/interact HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n{head}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     for sent in 0..chunks {
@@ -208,12 +210,7 @@ async fn send_blindly(
 async fn a_client_can_read_the_rejection_of_a_too_large_body_while_it_still_sends() {
     const CHUNK: usize = 64 << 10;
     const CHUNKS: usize = 16 << 4;
-    // Sends no key, which every node requires.
-    let server = TestServer::builder()
-        .single()
-        .without_browser()
-        .start()
-        .await;
+    let server = TestServer::builder().without_browser().start().await;
     let plain = vec![b' '; CHUNK];
     let length = format!("Content-Length: {}", CHUNK * CHUNKS);
     let chunked = [format!("{CHUNK:x}\r\n").as_bytes(), &plain, b"\r\n"].concat();
@@ -222,7 +219,7 @@ async fn a_client_can_read_the_rejection_of_a_too_large_body_while_it_still_send
         ("Transfer-Encoding: chunked", &chunked, &b"0\r\n\r\n"[..]),
     ];
     for (head, chunk, end) in cases {
-        let sending = send_blindly(server.address(), head, chunk, CHUNKS, end);
+        let sending = send_blindly(&server, head, chunk, CHUNKS, end);
         let answer = tokio::time::timeout(std::time::Duration::from_secs(20), sending)
             .await
             .expect("an answer");
@@ -237,18 +234,13 @@ async fn a_client_can_read_the_rejection_of_a_too_large_body_while_it_still_send
 
 #[tokio::test]
 async fn a_body_with_a_too_large_content_length_is_rejected_before_it_is_sent() {
-    // Sends no key, which every node requires.
-    let server = TestServer::builder()
-        .single()
-        .without_browser()
-        .start()
-        .await;
+    let server = TestServer::builder().without_browser().start().await;
     let huge = "Content-Length: 10000000000";
     for head in [
         huge.to_owned(),
         "Expect: 100-continue\r\nContent-Length: 20000000".to_owned(),
     ] {
-        let sending = send_blindly(server.address(), &head, b"", 0, b"");
+        let sending = send_blindly(&server, &head, b"", 0, b"");
         let answer = tokio::time::timeout(std::time::Duration::from_secs(5), sending)
             .await
             .expect("an answer");

@@ -2,6 +2,7 @@
 
 mod burst;
 mod carries;
+mod ends;
 mod load_balancer;
 mod lost;
 mod nodes;

@@ -3,7 +3,7 @@
 use hearth_test_support::TestServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{keyless, run, run_with};
+use super::{run, run_with};
 
 /// The address of a port on which nothing listens.
 fn unused() -> String {
@@ -60,7 +60,7 @@ async fn another_server_is_recognized() {
 
 #[tokio::test]
 async fn a_session_that_is_unknown_or_has_ended_is_explained() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     let unknown = "00000000-0000-7000-8000-000000000000";
     for arguments in [&["open", unknown][..], &["rm", unknown]] {
         let ran = run(&server, arguments).await;
@@ -80,7 +80,6 @@ async fn a_session_that_is_unknown_or_has_ended_is_explained() {
 #[tokio::test]
 async fn a_reached_limit_is_explained() {
     let server = TestServer::builder()
-        .single()
         .setting("HEARTH_MAX_SESSIONS", "1")
         .start()
         .await;

@@ -1,14 +1,14 @@
 //! `hearth exec`.
 
-use hearth_test_support::{Site, new_data_dir};
+use hearth_test_support::{Site, TestServer, new_data_dir};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{command, keyless, run, run_reading};
+use super::{command, environment, run, run_reading};
 
 #[tokio::test]
 async fn without_a_session_one_is_created_for_the_call() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     let page = "await page.goto('data:text/html,<title>Warm</title>'); await page.title()";
     assert_eq!(run(&server, &["exec", page]).await.ok(), "Warm");
     let sessions = server.list("").await.ok();
@@ -19,7 +19,7 @@ async fn without_a_session_one_is_created_for_the_call() {
 
 #[tokio::test]
 async fn the_only_session_keeps_its_variables_between_calls() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     let first = run(&server, &["new"]).await.ok();
     run(&server, &["exec", "var x = 20"]).await.ok();
     assert_eq!(run(&server, &["exec", "x + 1"]).await.ok(), "21");
@@ -34,7 +34,7 @@ async fn the_only_session_keeps_its_variables_between_calls() {
 
 #[tokio::test]
 async fn output_and_exit_code_are_those_of_the_code() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     run(&server, &["new"]).await.ok();
     let both = run(
         &server,
@@ -65,7 +65,7 @@ async fn output_and_exit_code_are_those_of_the_code() {
 
 #[tokio::test]
 async fn code_comes_from_a_file_or_stdin() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     run(&server, &["new"]).await.ok();
     let dir = new_data_dir();
     let file = |name: &str, text: &str| {
@@ -88,7 +88,7 @@ async fn code_comes_from_a_file_or_stdin() {
 
 #[tokio::test]
 async fn after_an_interrupt_the_session_of_the_call_ends() {
-    let (server, site) = (keyless().await, Site::start().await);
+    let (server, site) = (TestServer::start().await, Site::start().await);
     let code = format!(
         "{} await new Promise(() => {{}})",
         site.node_signal("begun")
@@ -96,7 +96,7 @@ async fn after_an_interrupt_the_session_of_the_call_ends() {
     for (signal, expected) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         let name = format!("begun-{expected}");
         let code = code.replace("begun", &name);
-        let child = command(&["exec", &code], &[("HEARTH_URL", server.origin())])
+        let child = command(&["exec", &code], &environment(&server))
             .spawn()
             .expect("the program can be started");
         site.signalled(&name).await;

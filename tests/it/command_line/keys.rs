@@ -5,8 +5,7 @@ use hearth_test_support::{TestServer, new_data_dir};
 use super::run_with;
 
 async fn with_keys() -> TestServer {
-    let builder = TestServer::builder().single();
-    let builder = builder.setting("HEARTH_API_KEYS", "shop:first,second");
+    let builder = TestServer::builder().setting("HEARTH_API_KEYS", "shop:first,second");
     builder.start().await
 }
 

@@ -71,14 +71,21 @@ async fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     }
 }
 
-/// Runs a command against a server without keys.
+/// Returns the variables with which a command finds a server, and the key that the server needs.
+fn environment(server: &TestServer) -> Vec<(&'static str, &str)> {
+    let key = server.key().map(|key| ("HEARTH_API_KEY", key));
+    let url = ("HEARTH_URL", server.origin());
+    [url].into_iter().chain(key).collect()
+}
+
+/// Runs a command against a server whose test has set no keys.
 async fn run(server: &TestServer, arguments: &[&str]) -> Ran {
-    run_with(arguments, &[("HEARTH_URL", server.origin())]).await
+    run_with(arguments, &environment(server)).await
 }
 
 /// Runs a command that reads `input`.
 async fn run_reading(server: &TestServer, arguments: &[&str], input: &str) -> Ran {
-    let mut child = command(arguments, &[("HEARTH_URL", server.origin())])
+    let mut child = command(arguments, &environment(server))
         .stdin(Stdio::piped())
         .spawn()
         .expect("the program can be started");
@@ -92,9 +99,4 @@ async fn run_reading(server: &TestServer, arguments: &[&str], input: &str) -> Ra
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
-}
-
-/// Starts a server that its clients reach without a key.
-async fn keyless() -> TestServer {
-    TestServer::builder().single().start().await
 }

@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use hearth_test_support::binary;
+use hearth_test_support::{TestServer, binary};
 use serde_json::{Value, json};
 
-use super::{keyless, run};
+use super::{environment, run};
 
 #[tokio::test]
 async fn a_session_is_created_listed_opened_and_ended() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     let id = run(&server, &["new", "--ttl", "120"]).await.ok();
     let status = server.status(&id).await.ok();
     assert_eq!(status["status"], "active");
@@ -44,7 +44,7 @@ async fn a_session_is_created_listed_opened_and_ended() {
 
 #[tokio::test]
 async fn the_options_of_a_session_reach_the_server() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     let options = [
         "--profile",
         "cli",
@@ -74,7 +74,7 @@ async fn the_options_of_a_session_reach_the_server() {
 
 #[tokio::test]
 async fn json_is_the_response_of_the_server() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     let parse = |text: String| serde_json::from_str::<Value>(&text).expect("JSON");
     let created = parse(run(&server, &["new", "--json"]).await.ok());
     let id = created["id"].as_str().expect("an id");
@@ -91,11 +91,11 @@ async fn json_is_the_response_of_the_server() {
 
 #[tokio::test]
 async fn in_a_terminal_a_new_session_shows_where_it_can_be_watched() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     let shown = Command::new("/usr/bin/script")
         .args(["-qec", &format!("{} new", binary().display()), "/dev/null"])
         .env_clear()
-        .env("HEARTH_URL", server.origin())
+        .envs(environment(&server))
         .output()
         .expect("script is a part of every Debian system");
     let shown = String::from_utf8(shown.stdout).expect("text");

@@ -79,6 +79,7 @@ async fn without_a_sandbox_all_but_the_server_and_metadata_is_allowed_by_default
         }
     }
     let own_port = server
+        .direct()
         .address()
         .rsplit(':')
         .next()

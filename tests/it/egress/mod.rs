@@ -233,6 +233,7 @@ async fn no_session_reaches_its_own_server() {
             .await;
         let session = server.session().await;
         let port = server
+            .direct()
             .address()
             .rsplit(':')
             .next()

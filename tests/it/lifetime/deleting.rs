@@ -15,7 +15,7 @@ const ROUNDS: usize = 6;
 /// Asserts that nothing is left of deleted sessions, neither in reality nor in the metrics.
 async fn assert_settled(server: &TestServer) {
     eventually(Duration::from_secs(20), "nothing is left", async || {
-        let now = metrics(server).await;
+        let now = metrics(server.direct()).await;
         let gauges = [
             "hearth_sessions{state=\"active\"}",
             "hearth_sessions{state=\"creating\"}",

@@ -30,7 +30,7 @@ impl Scenario {
     /// Starts the scenario; the watched session is created with this body.
     pub async fn setup_with(body: &Value) -> Self {
         let (server, site) = (TestServer::start().await, Site::start().await);
-        let viewers_server = TestServer::start().await;
+        let viewers_server = TestServer::builder().single().start().await;
         let viewer = viewers_server.session().await;
         viewer.node(&format!("{VIEWER}; 0")).await.ok();
         let session = server.session_with(body).await;

@@ -53,6 +53,7 @@ impl Servers {
     /// Returns it too.
     async fn start_in_front() -> (TestServer, Self) {
         let firecrawl = TestServer::builder()
+            .single()
             .setting("HEARTH_MAX_SESSIONS", "16")
             .setting("HEARTH_SCRAPE_KEEP_SECONDS", "0");
         let firecrawl = firecrawl.start().await;
@@ -72,7 +73,10 @@ impl Servers {
             .setting("HEARTH_API_KEYS", &keys)
             .setting("HEARTH_MAX_OUTPUT_BYTES", "20000")
             .setting("HEARTH_MAX_SESSIONS", "16");
-        let open = TestServer::builder().setting("HEARTH_MAX_SESSIONS", "16");
+        // Nodes of a cluster need keys.
+        let open = TestServer::builder()
+            .single()
+            .setting("HEARTH_MAX_SESSIONS", "16");
         let (keyed, open) = (configure(keyed), configure(open));
         let (keyed, open) = tokio::join!(keyed.start(), open.start());
         Self { keyed, open }

@@ -19,7 +19,9 @@ fn lines(server: &TestServer, message: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn every_request_and_session_end_is_one_log_line_with_ids() {
+    // Two nodes log a request that one of them forwards.
     let server = TestServer::builder()
+        .single()
         .setting("HEARTH_LOG_FORMAT", "json")
         .setting("HEARTH_API_KEYS", "shop:secret")
         .start()

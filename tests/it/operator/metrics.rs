@@ -24,7 +24,7 @@ pub async fn metrics(api: &Api) -> BTreeMap<String, f64> {
 #[tokio::test]
 async fn events_are_counted() {
     let (server, site) = (TestServer::start().await, Site::start().await);
-    let before = metrics(&server).await;
+    let before = metrics(server.direct()).await;
     assert_eq!(before["hearth_ready"], 1.0);
     assert_eq!(before["hearth_sessions{state=\"active\"}"], 0.0);
     let session = server.session().await;
@@ -43,7 +43,7 @@ async fn events_are_counted() {
         ))
         .await
         .ok();
-    let now = metrics(&server).await;
+    let now = metrics(server.direct()).await;
     for (name, count) in [
         ("hearth_sessions{state=\"active\"}", 1.0),
         ("hearth_sessions{state=\"creating\"}", 0.0),
@@ -91,7 +91,7 @@ async fn events_are_counted() {
         now["hearth_memory_bytes{of=\"available\"}"] > 0.0 && now["hearth_disk_free_bytes"] > 0.0
     );
     session.delete().await;
-    let after = metrics(&server).await;
+    let after = metrics(server.direct()).await;
     assert_eq!(after["hearth_sessions{state=\"active\"}"], 0.0);
     assert_eq!(
         after["hearth_sessions_ended_total{reason=\"deleted\"}"],
@@ -100,7 +100,7 @@ async fn events_are_counted() {
     eventually(
         Duration::from_secs(5),
         "the cleanup ends",
-        async || match metrics(&server).await["hearth_sessions{state=\"ending\"}"] {
+        async || match metrics(server.direct()).await["hearth_sessions{state=\"ending\"}"] {
             0.0 => Ok(()),
             ending => Err(format!("{ending} sessions")),
         },
@@ -128,7 +128,7 @@ async fn running_waiting_and_cancelled_executions_are_counted() {
                 .send(),
         );
         loop {
-            let now = metrics(&server).await;
+            let now = metrics(server.direct()).await;
             let state = |state: &str| now[&format!("hearth_executions{{state=\"{state}\"}}")];
             if (state("running"), state("waiting")) == (1.0, 1.0) {
                 break;
@@ -140,7 +140,7 @@ async fn running_waiting_and_cancelled_executions_are_counted() {
         }
         waiting.abort();
         loop {
-            let now = metrics(&server).await;
+            let now = metrics(server.direct()).await;
             if now["hearth_execute_seconds_count{language=\"bash\",outcome=\"abandoned\"}"] == 1.0 {
                 // The execution was still waiting, so nothing was killed.
                 assert_eq!(now["hearth_kills_total{reason=\"caller_gone\"}"], 0.0);
@@ -242,7 +242,7 @@ async fn executions_that_never_ran_count_as_waiting_too() {
             .expect("the site is running");
     };
     tokio::join!(session.run("bash", &code), others).0.ok();
-    let now = metrics(&server).await;
+    let now = metrics(server.direct()).await;
     assert_eq!(
         now["hearth_execute_wait_seconds_count{language=\"bash\"}"],
         2.0

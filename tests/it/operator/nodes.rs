@@ -34,11 +34,7 @@ async fn the_page_of_a_node_shows_all_nodes_and_their_sessions() {
             .ok();
     }
     let operator = Operator::before(cluster.node(0), DESK).await;
-    operator
-        .act(&format!(
-            "await desk.getByLabel(/key/i).fill('{CLUSTER_KEY}'); await desk.keyboard.press('Enter')"
-        ))
-        .await;
+    operator.enter(CLUSTER_KEY).await;
     for title in ["Morning", "Evening"] {
         operator
             .act(&format!(

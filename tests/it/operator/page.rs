@@ -20,7 +20,7 @@ pub struct Operator {
 impl Operator {
     /// Opens the page in a window with these Playwright options.
     pub async fn before(server: &TestServer, options: &str) -> Self {
-        let own = TestServer::start().await;
+        let own = TestServer::builder().single().start().await;
         let browser = own.session().await;
         let operator = Self {
             server: own,
@@ -28,6 +28,10 @@ impl Operator {
             origin: server.origin().to_owned(),
         };
         operator.open(options).await;
+        if let Some(key) = server.key() {
+            operator.enter(key).await;
+            operator.forget_rejections().await;
+        }
         operator
     }
 
@@ -39,6 +43,20 @@ impl Operator {
              desk.on('pageerror', (error) => complaints.push(String(error))); await desk.goto('{origin}/')"
         ))
         .await;
+    }
+
+    /// Enters a key on the page.
+    pub async fn enter(&self, key: &str) {
+        let enter = format!(
+            "await desk.getByLabel(/key/i).fill('{key}'); await desk.keyboard.press('Enter')"
+        );
+        self.act(&enter).await;
+    }
+
+    /// Forgets complaints about responses with status 401, which the browser itself logs.
+    pub async fn forget_rejections(&self) {
+        self.act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
+            .await;
     }
 
     pub async fn act(&self, code: &str) {
@@ -155,16 +173,10 @@ async fn a_team_sees_its_own_sessions_and_an_operator_all() {
             .ok();
     }
     let operator = Operator::before(&server, DESK).await;
-    let enter = |key: &str| {
-        format!("await desk.getByLabel(/key/i).fill('{key}'); await desk.keyboard.press('Enter')")
-    };
-    operator.act(&enter("key-of-nobody")).await;
+    operator.enter("key-of-nobody").await;
     operator.act("await desk.waitForFunction(() => document.querySelector('#rejection').textContent.length > 0)").await;
-    // The browser itself logs the 401.
-    operator
-        .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
-        .await;
-    operator.act(&enter("key-of-shop")).await;
+    operator.forget_rejections().await;
+    operator.enter("key-of-shop").await;
     operator
         .act("await desk.getByText('Page-of-shop', { exact: true }).waitFor()")
         .await;
@@ -177,7 +189,7 @@ async fn a_team_sees_its_own_sessions_and_an_operator_all() {
     operator
         .act("await desk.getByRole('button', { name: 'Forget the key' }).click()")
         .await;
-    operator.act(&enter("key-of-boss")).await;
+    operator.enter("key-of-boss").await;
     operator
         .act("await desk.getByText('Page-of-lab', { exact: true }).waitFor()")
         .await;
@@ -187,9 +199,7 @@ async fn a_team_sees_its_own_sessions_and_an_operator_all() {
             .await,
         json!(1)
     );
-    operator
-        .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
-        .await;
+    operator.forget_rejections().await;
     operator.leave().await;
     // Repeats the check without a page.
     let shop = server.with_key("key-of-shop");

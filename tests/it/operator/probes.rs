@@ -1,4 +1,6 @@
 //! `/livez` and `/readyz`.
+//!
+//! A node of a cluster is not ready for fewer reasons, so servers that must not be ready run alone.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -44,6 +46,7 @@ async fn a_serving_server_is_live_and_ready_without_a_key() {
 #[tokio::test]
 async fn a_full_disk_is_a_reason_not_to_be_ready() {
     let server = TestServer::builder()
+        .single()
         .setting("HEARTH_MIN_FREE_DISK_MB", "1048576")
         .start()
         .await;
@@ -54,6 +57,7 @@ async fn a_full_disk_is_a_reason_not_to_be_ready() {
 #[tokio::test]
 async fn low_memory_is_a_reason_not_to_be_ready_and_blocks_new_sessions() {
     let server = TestServer::builder()
+        .single()
         .setting("HEARTH_MIN_FREE_MEMORY_MB", "1048576")
         .start()
         .await;
@@ -90,6 +94,7 @@ async fn browsers_that_do_not_start_are_a_reason_until_one_starts() {
         .expect("it belongs to this process");
     std::fs::write(&switch, "").expect("there is enough space");
     let builder = TestServer::builder()
+        .single()
         .data_dir(dir.path())
         .setting("HEARTH_ISOLATION", "none");
     let server = builder
@@ -119,6 +124,7 @@ async fn browsers_that_do_not_start_are_a_reason_until_one_starts() {
 async fn a_stopping_server_is_live_but_not_ready() {
     let site = Site::start().await;
     let mut server = TestServer::builder()
+        .single()
         .setting("HEARTH_STOP_GRACE_SECONDS", "60")
         .start()
         .await;

@@ -5,14 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use hearth_test_support::{Site, TestServer, new_data_dir};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::profiles::scenario::{all, files, keep, kept, nothing, reading, saved, saving};
+use crate::profiles::scenario::{all, files, ids, keep, kept, nothing, reading, saved, saving};
 
 fn only_file(server: &TestServer) -> PathBuf {
     let files = files(server);
     assert_eq!(files.len(), 1, "{files:?}");
-    server.data_dir().join("profiles").join(&files[0].0)
+    server.profiles_dir().join(&files[0].0)
 }
 
 /// Returns the dir of the only session.
@@ -30,7 +30,9 @@ fn is_warned_of_damage(created: &Value) -> bool {
 
 #[tokio::test]
 async fn a_damaged_profile_is_moved_away_and_a_fresh_one_starts() {
-    let (server, site) = (TestServer::start().await, Site::start().await);
+    // Changes the file of a single server. `profiles::objects` has tests of damaged objects.
+    let builder = TestServer::builder().single();
+    let (server, site) = (builder.start().await, Site::start().await);
     // Damage in the header, in the index and at the end, and a truncated file.
     for offset in [0.0, 0.01, 0.5, 0.999, 2.0] {
         let session = server.session_with(&saving("p")).await;
@@ -130,7 +132,7 @@ async fn a_profile_is_kept_when_the_browser_is_killed_at_its_start() {
     assert_eq!(next.created.get("warning"), None, "{}", next.created);
     assert_eq!(kept(&next, &site).await, all("x"));
     next.delete().await;
-    assert_eq!(files(&server).len(), 1);
+    assert_eq!(ids(&server).len(), 1);
     server.stop().await;
 }
 
@@ -160,7 +162,7 @@ async fn a_profile_that_grew_too_large_keeps_its_previous_version() {
     // A second request gets the same response.
     assert_eq!(session.delete().await, answer);
     assert_eq!(saved(&server, &site, "p").await, all("old"));
-    assert_eq!(files(&server).len(), 1);
+    assert_eq!(ids(&server).len(), 1);
     server.stop().await;
 }
 
@@ -196,7 +198,8 @@ async fn a_profile_larger_than_the_session_limit_is_rejected_and_kept() {
 
 #[tokio::test]
 async fn a_lost_profile_is_reported_and_a_file_in_its_place_blocks_nothing() {
-    let server = TestServer::start().await;
+    // Replaces the file of a single server with a pipe.
+    let server = TestServer::builder().single().start().await;
     server.session_with(&saving("p")).await.delete().await;
     let file = only_file(&server);
     fs::remove_file(&file).expect("removed");
@@ -240,6 +243,6 @@ async fn stale_links_and_locks_of_a_browser_block_no_session() {
             "{link}"
         );
     }
-    assert_eq!(json!(files(&server).len()), json!(1));
+    assert_eq!(ids(&server).len(), 1);
     server.stop().await;
 }

@@ -197,9 +197,9 @@ async fn wait_for_checkpoint(server: &TestServer, value: &str) {
             .map(|(name, _)| name);
         let checkpoint = names
             .into_iter()
-            .find(|name| name.ends_with(".checkpoint"))
+            .find(|name| name.ends_with("checkpoint"))
             .ok_or("no checkpoint exists")?;
-        let bytes = std::fs::read(server.data_dir().join("profiles").join(checkpoint))
+        let bytes = std::fs::read(server.profiles_dir().join(checkpoint))
             .map_err(|error| error.to_string())?;
         let there = String::from_utf8_lossy(&bytes).matches(&value).count();
         if there == 2 {

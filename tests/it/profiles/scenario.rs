@@ -1,5 +1,8 @@
 //! A server whose sessions have profiles, a page that stores data, and helpers to read both.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use hearth_test_support::{Execution, Session, Site, TestServer};
 use serde_json::{Value, json};
 
@@ -59,16 +62,37 @@ pub fn nothing() -> Value {
 }
 
 /// Lists the files of profiles by name and length. Their format is private to the server, which may
-/// remove a temporary file meanwhile.
+/// remove a temporary file meanwhile. In a cluster, each profile has a dir with its versions, the
+/// previous one included.
 pub fn files(server: &TestServer) -> Vec<(String, u64)> {
-    let entries = std::fs::read_dir(server.data_dir().join("profiles")).expect("a dir of profiles");
-    let about = |entry: std::fs::DirEntry| {
-        let name = entry.file_name().into_string().expect("ASCII");
-        Some((name, entry.metadata().ok()?.len()))
-    };
-    let mut files: Vec<_> = entries
-        .filter_map(|entry| about(entry.expect("an entry")))
-        .collect();
+    let mut files = Vec::new();
+    let mut dirs = vec![server.profiles_dir()];
+    while let Some(dir) = dirs.pop() {
+        // The dirs of a cluster exist only with files.
+        for entry in std::fs::read_dir(&dir).into_iter().flatten() {
+            let path = entry.expect("an entry").path();
+            match path.metadata() {
+                Ok(metadata) if metadata.is_dir() => dirs.push(path),
+                Ok(metadata) => files.push((name_of(server, &path), metadata.len())),
+                Err(_) => {}
+            }
+        }
+    }
     files.sort();
     files
+}
+
+/// Returns the name of a file below the dir of profiles.
+fn name_of(server: &TestServer, path: &Path) -> String {
+    let name = path.strip_prefix(server.profiles_dir());
+    let name = name.expect("it is below the dir").to_str();
+    name.expect("ASCII").to_owned()
+}
+
+/// Returns the ids of all profiles that have files.
+pub fn ids(server: &TestServer) -> BTreeSet<String> {
+    let names = files(server).into_iter().map(|(name, _)| name);
+    names
+        .filter_map(|name| name.split('/').next().map(str::to_owned))
+        .collect()
 }

@@ -50,8 +50,9 @@ async fn mark(api: &Api, job: &str) -> Value {
 }
 
 /// Returns the number of kept sessions.
-async fn kept(api: &Api) -> String {
-    let metrics = Exchange::of(api.request_outside(Method::GET, "/metrics")).await;
+async fn kept(server: &TestServer) -> String {
+    let request = server.direct().request_outside(Method::GET, "/metrics");
+    let metrics = Exchange::of(request).await;
     let name = "hearth_sessions{state=\"kept\"} ";
     let line = metrics
         .text

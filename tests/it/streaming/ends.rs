@@ -116,7 +116,9 @@ async fn a_client_that_disconnects_cancels_the_code() {
 
 /// Returns the memory for data that is not delivered yet.
 async fn buffered(server: &TestServer) -> u64 {
-    let request = server.request_outside(reqwest::Method::GET, "/metrics");
+    let request = server
+        .direct()
+        .request_outside(reqwest::Method::GET, "/metrics");
     let text = request
         .send()
         .await

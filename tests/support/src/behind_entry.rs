@@ -13,8 +13,9 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::cluster::{key_of, lock, wait_for_nodes, with_cluster};
+use crate::plain_user;
 use crate::postgres::{TestPostgres, free_port};
-use crate::server::TestServer;
+use crate::server::{Entry, TestServer};
 use crate::server_builder::{ServerBuilder, new_data_dir};
 
 /// The variable that selects the number of nodes.
@@ -73,7 +74,9 @@ impl Shared {
         let name = database.rsplit('/').next().expect("a URL has a path");
         let profiles = self.profiles.path().join(name);
         fs::create_dir(&profiles).expect("its name is new");
-        if geteuid().is_root() {
+        if builder.runs_as_plain_user() {
+            plain_user::give(&profiles);
+        } else if geteuid().is_root() {
             let uids = builder.value("HEARTH_UIDS").unwrap_or(FIRST_UID);
             let first = uids.split('-').next().and_then(|first| first.parse().ok());
             // Settings that are wrong by intention have no first user id.
@@ -106,18 +109,19 @@ pub(crate) async fn start(builder: ServerBuilder) -> TestServer {
     }
     let entry = with_store(entry, &store, "entry", public_port)
         .setting("HEARTH_LISTEN", &format!("127.0.0.1:{public_port}"))
-        .setting("HEARTH_MAX_SESSIONS", "0");
+        .setting("HEARTH_MAX_SESSIONS", "0")
+        .setting("HEARTH_WARM_SESSIONS", "0");
     let owner = owner.start_alone().await;
-    let entry = entry.start_alone().await;
-    let api = match &key {
-        Some(key) => entry.with_key(key),
-        None => entry.clone(),
-    };
+    let node = entry.start_alone().await;
     // Keys in files are those of tests about keys.
     if let Some(reader) = reader {
-        wait_for_nodes(&entry.with_key(&reader), 2).await;
+        wait_for_nodes(&node.with_key(&reader), 2).await;
     }
-    owner.behind(entry, api)
+    owner.behind(Entry {
+        node,
+        key,
+        profiles: store.profiles,
+    })
 }
 
 /// Returns a key with which metrics can be read.

@@ -29,7 +29,10 @@ const TABLE_DEADLINE: Duration = Duration::from_secs(1);
 /// every process it started.
 #[derive(Debug)]
 pub struct TestServer {
+    /// A client of the node that takes requests.
     api: Api,
+    /// A client of this server itself.
+    direct: Api,
     child: Child,
     pid: i32,
     stdout: Output,
@@ -43,8 +46,18 @@ pub struct TestServer {
     /// Every process seen below the server, by id and start time.
     seen: Mutex<BTreeMap<(i32, u64), Process>>,
     /// The node that takes this server's requests, in tests that run behind one.
-    entry: Option<Box<TestServer>>,
+    entry: Option<Box<Entry>>,
     has_ended: bool,
+}
+
+/// A node in front of a server.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub node: TestServer,
+    /// The key of clients, unless the test has set keys.
+    pub key: Option<String>,
+    /// The dir with the profiles of both nodes.
+    pub profiles: PathBuf,
 }
 
 /// The parts of a server that has started.
@@ -94,8 +107,10 @@ impl TestServer {
             plain_user,
             browser,
         } = started;
+        let api = Api::new(origin);
         Self {
-            api: Api::new(origin),
+            direct: api.clone(),
+            api,
             pid: child
                 .id()
                 .and_then(|pid| pid.try_into().ok())
@@ -115,16 +130,45 @@ impl TestServer {
 
     /// Makes clients use another node, which ends with this server.
     #[must_use]
-    pub(crate) fn behind(mut self, entry: TestServer, api: Api) -> Self {
-        self.api = api;
+    pub(crate) fn behind(mut self, entry: Entry) -> Self {
+        let keyed = |api: &Api| match &entry.key {
+            Some(key) => api.with_key(key),
+            None => api.clone(),
+        };
+        self.api = keyed(&entry.node);
+        self.direct = keyed(&self.direct);
         self.entry = Some(Box::new(entry));
         self
     }
 
     async fn stop_entry(&mut self) {
         if let Some(entry) = self.entry.take() {
-            Box::pin(entry.stop()).await;
+            Box::pin(entry.node.stop()).await;
         }
+    }
+
+    /// Returns a client of this server itself. Clients use another node if this server is behind
+    /// one, whose metrics and readiness are not those of this server.
+    pub fn direct(&self) -> &Api {
+        &self.direct
+    }
+
+    /// Returns true if clients reach this server through another node.
+    pub fn is_behind_entry(&self) -> bool {
+        self.entry.is_some()
+    }
+
+    /// Returns the key that clients need although the test has set none.
+    pub fn key(&self) -> Option<&str> {
+        self.entry.as_ref()?.key.as_deref()
+    }
+
+    /// Returns the dir with saved profiles. The format is private to the server, and that of a
+    /// cluster also has the previous versions of profiles.
+    pub fn profiles_dir(&self) -> PathBuf {
+        let shared = self.entry.as_ref().map(|entry| &entry.profiles);
+        let parent = shared.unwrap_or(&self.data_dir);
+        parent.join("profiles")
     }
 
     /// Returns the server's process id.
@@ -149,7 +193,7 @@ impl TestServer {
 
     /// Returns all output so far, stdout first.
     pub fn output(&self) -> String {
-        let entry = self.entry.as_ref().map(|entry| entry.output());
+        let entry = self.entry.as_ref().map(|entry| entry.node.output());
         let (stdout, stderr) = (self.stdout.text(), self.stderr.text());
         format!("{stdout}{stderr}{}", entry.unwrap_or_default())
     }

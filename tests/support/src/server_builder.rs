@@ -184,6 +184,11 @@ impl ServerBuilder {
         setting.map(|(_, value)| value.as_str())
     }
 
+    /// Returns true if the server runs as an unprivileged user.
+    pub(crate) fn runs_as_plain_user(&self) -> bool {
+        self.plain_user.is_some()
+    }
+
     /// Returns the dir that the test owns.
     pub(crate) fn given_data_dir(&self) -> Option<&Path> {
         self.data_dir.as_deref()

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hearth_budget::{Budget, Reservation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,8 @@ pub(crate) struct ClientConnection {
     limits: ServerLimits,
     abort: CancellationToken,
     phase: AtomicU8,
+    /// Notified when the head of a request is complete.
+    started: Notify,
     is_authenticated: AtomicBool,
     /// Set after the upgrade to a WebSocket.
     is_metered: AtomicBool,
@@ -44,6 +47,7 @@ impl ClientConnection {
             limits,
             abort: CancellationToken::new(),
             phase: AtomicU8::new(HEAD),
+            started: Notify::new(),
             is_authenticated: AtomicBool::new(false),
             is_metered: AtomicBool::new(false),
             incomplete: Mutex::new(None),
@@ -77,6 +81,19 @@ impl ClientConnection {
     /// Records that the head of a request is complete.
     pub fn request_started(&self) {
         self.phase.store(REQUEST, Ordering::Relaxed);
+        self.started.notify_waiters();
+    }
+
+    /// Waits until the head of a request is complete. Returns at once between two requests, when
+    /// none is expected. Cancel safe.
+    pub async fn head_received(&self) {
+        loop {
+            let started = self.started.notified();
+            if self.phase.load(Ordering::Relaxed) != HEAD {
+                return;
+            }
+            started.await;
+        }
     }
 
     /// Records that the next bytes belong to another request, unless the connection was upgraded.

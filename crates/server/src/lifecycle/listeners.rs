@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::ServerLimits;
 use crate::http::connections::ConnectionLimits;
 use crate::http::router;
-use crate::http::serve::{Listener, serve_sessions};
+use crate::http::serve::{FIRST_REQUEST_TIME, Listener, serve_sessions};
 use crate::http::state::AppState;
 use crate::sessions::CdpListener;
 
@@ -58,6 +58,7 @@ pub(super) fn serve_all(
         connections: Arc::clone(&load.connections),
         pause: load.accept_paused.clone(),
         limits: state.limits(),
+        first_request_time: FIRST_REQUEST_TIME,
     };
     servers.spawn(public.serve(router::public(state.clone()), stop.clone()));
     servers.spawn(serve_sessions(

@@ -14,7 +14,7 @@ use crate::config::{ClusterSpec, PeerTls};
 use crate::http::connections::{ConnectionLimits, Connections};
 use crate::http::forward::{Forwarding, NodeAccess, ViewPeers, ask_peers, close_idle_connections};
 use crate::http::router;
-use crate::http::serve::Listener;
+use crate::http::serve::{FIRST_REQUEST_TIME, Listener};
 use crate::http::state::AppState;
 use crate::metrics::Metrics;
 
@@ -103,6 +103,7 @@ impl PeerPort {
             }),
             pause: state.load().accept_paused.clone(),
             limits: state.limits(),
+            first_request_time: FIRST_REQUEST_TIME,
         };
         let serving = listener.serve_nodes(access, router, stop.clone());
         tasks.servers.spawn(serving);

@@ -299,6 +299,7 @@ fn connections_are_answered_and_leave_nothing() {
             socket,
             connections: Arc::clone(&connections),
             pause: watch::channel(false).1,
+            first_request_time: Duration::ZERO,
         };
         tasks.spawn(listener.serve(app, stop.clone()));
         port

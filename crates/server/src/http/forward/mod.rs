@@ -2,15 +2,15 @@
 //!
 //! Any node takes any request. The id of a session names its owner, so `owner` forwards the request
 //! without asking anybody, before its body is read. The owner checks the key, the body and the
-//! tokens as for its own clients, and nothing has to be trusted of the node in between. A request
-//! is forwarded once or not at all, because the router for nodes has no forwarding.
+//! tokens as for its own clients, and nothing has to be trusted of the node in between. A node
+//! never forwards what another one has forwarded, because the router for nodes has no forwarding.
 //!
 //! - `owner` is the layer around the routes of a session. `create` chooses the node for a new
 //!   session, and `scrape` the one for an interaction with a scrape.
 //! - `gather` asks all other nodes for their part of a response.
-//! - `forwarding` sends a request to a node, and `lost` notices that the node is gone. `body`,
-//!   `event_body` and `tunnel` carry what follows the response. `answer` is the response for a node
-//!   that is gone.
+//! - `forwarding` sends a request to a node, and `lost` notices that the node is gone. `repeat`
+//!   sends a request again that does no harm twice. `body`, `event_body` and `tunnel` carry what
+//!   follows the response. `answer` is the response for a node that is gone.
 //! - `access` is the other end: it accepts connections and requests of nodes only. `known` says
 //!   which nodes there are. `verdict` is a question between nodes.
 
@@ -24,6 +24,7 @@ mod gather;
 mod known;
 mod lost;
 mod owner;
+mod repeat;
 mod scrape;
 mod tunnel;
 pub(crate) mod verdict;

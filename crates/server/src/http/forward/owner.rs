@@ -1,13 +1,16 @@
 //! The layer that forwards requests about a session to the node that owns it.
 
+use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
+use tokio::time::Instant;
 use tracing::{Span, field};
 use uuid::Uuid;
 
 use super::answer::Task;
+use super::repeat::{Failure, Repeated, is_repeatable};
 use crate::cluster::{Node, Owner};
 use crate::http::auth::authenticate;
 use crate::http::extract::keep_connection;
@@ -28,15 +31,32 @@ pub(crate) async fn to_owner(
     };
     let (mut parts, body) = request.into_parts();
     let id = id_in(&mut parts, &state).await;
-    let owner = id.map_or(Owner::Unknown, |id| forwarding.cluster.owner(id));
-    let Owner::Remote(node) = owner else {
+    let owner = id.map(|id| (id, forwarding.cluster.owner(id)));
+    let Some((id, Owner::Remote(node))) = owner else {
         return next.run(Request::from_parts(parts, body)).await;
     };
     mark(&parts, &state, &node);
+    let again = is_repeatable(&parts, &body).then(|| parts.clone());
     let request = Request::from_parts(parts, body);
     let task = Task::of(&request);
-    let forwarded = forwarding.forward(&node, request).await;
-    forwarded.map_or_else(|error| task.answer(error), |response| task.relay(response))
+    let sent = Instant::now();
+    let error = match forwarding.forward(&node, request).await {
+        Ok(response) => return task.relay(response),
+        Err(error) => error,
+    };
+    let Some(parts) = again else {
+        return task.answer(error);
+    };
+    let failure = Failure { node, error, sent };
+    let find = || match forwarding.cluster.owner(id) {
+        Owner::Remote(node) => Some(node),
+        Owner::Local | Owner::Unknown => None,
+    };
+    match Box::pin(forwarding.repeat(find, parts, failure)).await {
+        Repeated::Answered(response) => task.relay(response),
+        Repeated::Local(parts) => next.run(Request::from_parts(parts, Body::empty())).await,
+        Repeated::Failed(error) => task.answer(error),
+    }
 }
 
 /// Returns the id in the path of a request.

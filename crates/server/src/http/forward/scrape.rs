@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use axum::http::request::Parts;
 use axum::response::Response;
+use tokio::time::Instant;
 use tracing::{Span, field};
 use uuid::Uuid;
 
@@ -15,6 +16,7 @@ use super::access::FromNode;
 use super::answer::Task;
 use super::forwarding::Forwarding;
 use super::owner::NODE;
+use super::repeat::{Failure, Repeated, is_repeatable};
 use crate::cluster::{Node, NodeState, Owner};
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
@@ -36,7 +38,8 @@ pub(crate) async fn forward_interaction(
     };
     let bound = state.scrapes().bound(job_id).await?;
     let existing = existing.and_then(|id| Uuid::parse_str(id).ok());
-    let Some(node) = forwarding.node_of(job_id, bound.or(existing)) else {
+    let find = || forwarding.node_of(job_id, bound.or(existing));
+    let Some(node) = find() else {
         return Ok(None);
     };
     Span::current().record(NODE, field::display(&node.life.name));
@@ -44,13 +47,26 @@ pub(crate) async fn forward_interaction(
     head.headers.remove(TRANSFER_ENCODING);
     head.headers
         .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-    let request = Request::from_parts(head, Body::from(bytes));
+    let body = Body::from(bytes);
+    let again = is_repeatable(&head, &body).then(|| head.clone());
+    let request = Request::from_parts(head, body);
     let task = Task::of(&request);
-    let forwarded = forwarding.forward(&node, request).await;
-    Ok(Some(forwarded.map_or_else(
-        |error| task.answer(error),
-        |response| task.relay(response),
-    )))
+    let sent = Instant::now();
+    let error = match forwarding.forward(&node, request).await {
+        Ok(response) => return Ok(Some(task.relay(response))),
+        Err(error) => error,
+    };
+    let Some(head) = again else {
+        return Ok(Some(task.answer(error)));
+    };
+    let failure = Failure { node, error, sent };
+    Ok(
+        match Box::pin(forwarding.repeat(find, head, failure)).await {
+            Repeated::Answered(response) => Some(task.relay(response)),
+            Repeated::Local(_) => None,
+            Repeated::Failed(error) => Some(task.answer(error)),
+        },
+    )
 }
 
 impl Forwarding {

@@ -18,7 +18,7 @@ const ASK_INTERVAL: Duration = Duration::from_mins(5);
 
 /// The interval between two cleanups of the cluster, and its name.
 const CLEANUP_INTERVAL: Duration = Duration::from_hours(1);
-const CHORE: &str = "profile objects";
+const JOB: &str = "profile objects";
 
 /// The age at which an object that no profile needs is removed. Readers, and commits that are not
 /// complete, need less. The last version but one is a way back until then.
@@ -60,7 +60,7 @@ impl ProfileObjects {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let claimed = self.leases.claim_chore(CHORE, CLEANUP_INTERVAL).await;
+            let claimed = self.leases.claim_job(JOB, CLEANUP_INTERVAL).await;
             if !claimed.unwrap_or(false) {
                 continue;
             }

@@ -3,9 +3,9 @@
 //! Only these modules use functions that SQLite does not have. Their statements do not compare the
 //! clocks of two machines.
 
-mod chores;
 mod connection;
 mod connections;
+mod jobs;
 mod nodes;
 mod profile_leases;
 mod profiles;

@@ -9,8 +9,8 @@ use sqlx::{Acquire, Row};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::chores::claim;
 use super::connections::on_connection;
+use super::jobs::claim;
 use super::profile_leases::{FencedLease, LeaseOwner, acquire, reacquire, release};
 use crate::store::error::StoreError;
 use crate::store::measured::ClusterDatabase;
@@ -347,8 +347,8 @@ impl ProfileLeases {
         })
     }
 
-    /// Claims a chore of the cluster; see [`claim`].
-    pub async fn claim_chore(&self, name: &str, every: Duration) -> Result<bool, StoreError> {
+    /// Claims a job of the cluster; see [`claim`].
+    pub async fn claim_job(&self, name: &str, every: Duration) -> Result<bool, StoreError> {
         claim(&self.database, name, every).await
     }
 

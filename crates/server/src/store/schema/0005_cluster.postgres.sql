@@ -39,8 +39,8 @@ CREATE TABLE profile_leases (
     version TEXT NOT NULL DEFAULT ''
 );
 
--- Tasks that one node does for all from time to time.
-CREATE TABLE chores (
+-- Jobs that one node does for all from time to time.
+CREATE TABLE jobs (
     name TEXT PRIMARY KEY,
     due_at_ms BIGINT NOT NULL
 );

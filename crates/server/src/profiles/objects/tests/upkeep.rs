@@ -1,4 +1,4 @@
-//! Cleanup, chores, and the records of a store that was lost.
+//! Cleanup, jobs, and the records of a store that was lost.
 
 use super::*;
 use crate::profiles::objects::rebuild_records;
@@ -41,10 +41,10 @@ async fn objects_that_no_profile_needs_are_removed() {
 }
 
 #[tokio::test]
-async fn one_of_many_nodes_gets_a_chore() {
+async fn one_of_many_nodes_gets_a_job() {
     let shared = Shared::in_directory().await;
     for every in [Duration::from_millis(1), Duration::from_hours(1)] {
-        let claiming = (0..20).map(|_| shared.leases.claim_chore("tidy", every));
+        let claiming = (0..20).map(|_| shared.leases.claim_job("tidy", every));
         let claimed = futures_util::future::join_all(claiming).await;
         let count = claimed
             .into_iter()

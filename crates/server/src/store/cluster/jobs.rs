@@ -1,4 +1,4 @@
-//! Chores, which one node does for all from time to time.
+//! Jobs, which one node does for all from time to time.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::store::measured::ClusterDatabase;
 /// The time limit for one statement.
 const BOUND: Duration = Duration::from_secs(6);
 
-/// Makes a chore due again after $2 milliseconds, if it is due.
+/// Makes a job due again after $2 milliseconds, if it is due.
 const CLAIM: &str = "
-    INSERT INTO chores (name, due_at_ms)
+    INSERT INTO jobs (name, due_at_ms)
     VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $2::bigint)
     ON CONFLICT (name) DO UPDATE SET due_at_ms = excluded.due_at_ms
-    WHERE chores.due_at_ms <= (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+    WHERE jobs.due_at_ms <= (extract(epoch FROM clock_timestamp()) * 1000)::bigint
     RETURNING 1";
 
-/// Claims the chore `name`, which is then due again after `every`. Returns true for at most one of
+/// Claims the job `name`, which is then due again after `every`. Returns true for at most one of
 /// the nodes that ask at the same time.
 pub(crate) async fn claim(
     database: &ClusterDatabase,
