@@ -58,3 +58,4 @@ mod test_mode;
 mod tidy;
 mod validation;
 mod warm;
+mod workbench;

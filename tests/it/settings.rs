@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use hearth_test_support::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 59] = [
+const SETTINGS: [&str; 60] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_API_KEYS_FILE",
@@ -33,6 +33,7 @@ const SETTINGS: [&str; 59] = [
     "HEARTH_MAX_TABS",
     "HEARTH_KEEP_SESSIONS_HOURS",
     "HEARTH_KEEP_EXECUTIONS_HOURS",
+    "HEARTH_EXECUTION_HISTORY",
     "HEARTH_SCRAPE_KEEP_SECONDS",
     "HEARTH_PROFILE_CHECKPOINT_SECONDS",
     "HEARTH_STOP_GRACE_SECONDS",
@@ -68,7 +69,7 @@ const SETTINGS: [&str; 59] = [
 ];
 
 /// Values that are invalid for the named setting.
-const BAD_VALUES: [(&str, &[&str]); 50] = [
+const BAD_VALUES: [(&str, &[&str]); 51] = [
     (
         "HEARTH_LISTEN",
         &[
@@ -141,6 +142,7 @@ const BAD_VALUES: [(&str, &[&str]); 50] = [
     ("HEARTH_MAX_TABS", &["0", "-1"]),
     ("HEARTH_KEEP_SESSIONS_HOURS", &["0", "-1", "1d", "9000"]),
     ("HEARTH_KEEP_EXECUTIONS_HOURS", &["0", "7 days"]),
+    ("HEARTH_EXECUTION_HISTORY", &["on", "all", "team,operator"]),
     ("HEARTH_SCRAPE_KEEP_SECONDS", &["-1", "301", "1m"]),
     ("HEARTH_PROFILE_CHECKPOINT_SECONDS", &["-1", "1m", "3601"]),
     ("HEARTH_STOP_GRACE_SECONDS", &["-1", "301", "5s"]),

@@ -87,6 +87,13 @@ impl Budget {
         self.0.denied_in_children.load(Ordering::Relaxed)
     }
 
+    /// Returns true if more than half of this budget or of one above it is reserved. What is only
+    /// kept for convenience is then given up.
+    pub fn is_scarce(&self) -> bool {
+        let Counter { limit, parent, .. } = &*self.0;
+        self.used() > limit / 2 || parent.as_ref().is_some_and(Self::is_scarce)
+    }
+
     /// Returns an empty reservation, for a buffer that grows later.
     pub fn empty(&self) -> Reservation {
         Reservation {
@@ -234,6 +241,23 @@ mod tests {
         assert_eq!((one.denied(), server.denied()), (1, 1));
         drop((held, one));
         assert_eq!(server.denied_in_children(), 1);
+    }
+
+    #[test]
+    fn a_budget_is_scarce_when_half_of_it_or_of_its_parent_is_reserved() {
+        let server = Budget::new("the server", 100);
+        let (one, other) = (
+            server.child("this session", 40),
+            server.child("this session", 80),
+        );
+        let held = one.reserve(20).expect("20 of 40");
+        assert!(!one.is_scarce() && !other.is_scarce());
+        let more = one.reserve(1).expect("21 of 40");
+        assert!(one.is_scarce() && !other.is_scarce());
+        let _rest = other.reserve(30).expect("30 of 80");
+        assert!(other.is_scarce(), "51 of 100");
+        drop((held, more));
+        assert!(!one.is_scarce() && !other.is_scarce());
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod scrape_fields;
 mod scrape_interact;
 mod session;
 mod warning;
+mod workbench;
 
 pub use body::{Body, InvalidJson};
 pub use create::{CreateRequest, Profile};
@@ -66,3 +67,4 @@ pub use scrape::{
 pub use scrape_interact::{InteractSession, InteractTask, ScrapeInteractRequest};
 pub use session::{DestroyedReason, SessionStatus};
 pub use warning::{FieldWarning, NotSaved, ProfileWarning};
+pub use workbench::PastExecution;

@@ -292,6 +292,12 @@ pub struct OperatorSession {
     pub executions: Vec<OperatorExecution>,
     /// The languages of the running executions.
     pub running: Vec<&'static str>,
+    /// The time since the first of them started, in milliseconds.
+    pub running_ms: Option<u64>,
+    /// The kind of a dialog that waits for an answer, such as `alert`.
+    pub dialog: Option<String>,
+    /// Set if the current tab has crashed.
+    pub crashed: bool,
 }
 
 /// A finished execution.

@@ -7,9 +7,9 @@
 //! session's current tab to people.
 //!
 //! `cluster` is this server as a node of a cluster, and `object_storage` has the profiles of a
-//! cluster. `page_driver` drives a tab for `scrape`, and `operator` is the operator page.
-//! `firecrawl` is the Firecrawl server for which this one is the front, and `outgoing` sends
-//! requests to other servers.
+//! cluster. `page_driver` drives a tab for `scrape`, `operator` is the operator page, and
+//! `workbench` is the page for people who use sessions. `firecrawl` is the Firecrawl server for
+//! which this one is the front, and `outgoing` sends requests to other servers.
 //!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
 //! and stops the server. `capacity` calculates the default session limit, and
@@ -54,3 +54,4 @@ mod telemetry;
 mod test_mode;
 mod token;
 mod toolchain;
+mod workbench;

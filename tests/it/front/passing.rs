@@ -111,6 +111,7 @@ async fn the_paths_of_this_server_do_not_pass() {
         "/cdp/x/y/z",
         "/live/x/y/z",
         "/operator/x",
+        "/workbench/x",
     ] {
         get(&api, path).await;
     }

@@ -40,7 +40,7 @@ impl Operator {
         self.act(&format!(
             "var complaints = []; var desk = await (await browser.newContext({options})).newPage(); desk.setDefaultTimeout(55_000); \
              desk.on('console', (message) => message.type() === 'error' && complaints.push(message.text())); \
-             desk.on('pageerror', (error) => complaints.push(String(error))); await desk.goto('{origin}/')"
+             desk.on('pageerror', (error) => complaints.push(String(error))); await desk.goto('{origin}/operator')"
         ))
         .await;
     }

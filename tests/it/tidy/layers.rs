@@ -14,7 +14,7 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["page_driver"],
     &["sessions"],
     &["backup"],
-    &["live_view", "operator", "profiles", "sandbox"],
+    &["live_view", "operator", "profiles", "sandbox", "workbench"],
     &["cluster"],
     &["store"],
     &["telemetry"],

@@ -10,6 +10,7 @@ mod documents;
 mod layers;
 mod prose;
 mod source;
+mod vendored;
 
 /// Fails with the rule and every place that breaks it.
 #[track_caller]

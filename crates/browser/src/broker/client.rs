@@ -72,7 +72,7 @@ impl ClientSender {
 
     /// Sends a message as [`send`](ClientSender::send) does, but does not count as use of the
     /// browser.
-    pub(crate) fn send_passively(&self, text: impl AsRef<str>) -> Result<(), Closed> {
+    pub fn send_passively(&self, text: impl AsRef<str>) -> Result<(), Closed> {
         let text = text.as_ref();
         let Registration { broker, id, queue } = &*self.registration;
         if queue.is_closed() {

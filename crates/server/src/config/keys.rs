@@ -46,7 +46,7 @@ pub(crate) struct KeySettings {
           value_parser = parse_trimmed::<PathBuf>)]
     api_keys_file: Option<PathBuf>,
 
-    /// Key of the operator: it opens the page at `/` with the sessions of all teams, and
+    /// Key of the operator: it opens the page at `/operator` with the sessions of all teams, and
     /// `/metrics`; it does not open the API. Without it any API key opens `/metrics`, and the page
     /// shows each key the sessions of its team
     #[arg(
@@ -63,7 +63,8 @@ pub(crate) struct KeySettings {
     operator_key_file: Option<PathBuf>,
 
     /// Requests to the API with one key in a minute. A burst may use all at once. More get a 429.
-    /// Probes, metrics, the operator page, CDP and the live view do not count [default: no limit]
+    /// Probes, metrics, the operator page, the lists of the workbench, CDP and the live view do not
+    /// count [default: no limit]
     #[arg(long, env = "HEARTH_KEY_MAX_REQUESTS_PER_MINUTE", value_name = "NUMBER",
           value_parser = number(1..=1_000_000))]
     key_max_requests_per_minute: Option<u64>,

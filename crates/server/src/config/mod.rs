@@ -37,6 +37,7 @@ mod test_mode;
 mod text;
 mod values;
 mod warm;
+mod workbench;
 
 pub(crate) use self::changes::{Change, adopt_reloadable, changes};
 #[cfg(test)]
@@ -64,3 +65,4 @@ pub(crate) use self::server_limits::ServerLimits;
 pub(crate) use self::server_options::ServerOptions;
 pub(crate) use self::settings::Config;
 pub(crate) use self::warm::WarmSettings;
+pub(crate) use self::workbench::ExecutionHistory;

@@ -35,6 +35,7 @@ use super::test_mode::TestModeSettings;
 use super::text::{parse_trimmed, parse_user_agent};
 use super::values::SettingValues;
 use super::warm::WarmArgs;
+use super::workbench::WorkbenchSettings;
 use crate::api_keys::ApiKeys;
 use crate::capacity::{memory_bytes, plan_max_sessions};
 
@@ -168,6 +169,9 @@ pub(crate) struct Config {
 
     #[command(flatten)]
     pub retention: Retention,
+
+    #[command(flatten)]
+    pub workbench: WorkbenchSettings,
 
     #[command(flatten)]
     pub scrape: ScrapeSettings,

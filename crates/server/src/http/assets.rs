@@ -62,6 +62,13 @@ pub(crate) const OPERATOR_POLICY: HeaderValue = HeaderValue::from_static(
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
+/// The workbench's `Content-Security-Policy`. It shows the live view in a frame. No other page may
+/// show the workbench in one, because it runs code.
+pub(crate) const WORKBENCH_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; \
+     frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
 /// Returns the live view page's `Content-Security-Policy`. It allows the page to load its own
 /// files, and allows the given sources to show the page in a frame.
 pub(crate) fn live_view_policy(frame_ancestors: &str) -> anyhow::Result<HeaderValue> {

@@ -8,7 +8,7 @@ use crate::http::error::ApiError;
 pub(super) const PREFIXES: [&str; 2] = ["/v2/browser", "/v2/interact"];
 
 /// The first parts of the paths that only this server has.
-const OWN_PREFIXES: [&str; 3] = ["/cdp", "/live", "/operator"];
+const OWN_PREFIXES: [&str; 4] = ["/cdp", "/live", "/operator", "/workbench"];
 
 /// The beginnings of the paths of Firecrawl's API.
 const API_PREFIXES: [&str; 3] = ["/v0/", "/v1/", "/v2/"];

@@ -16,7 +16,7 @@ use crate::http::forward::{self, NodeAccess, verdict};
 use crate::http::front;
 use crate::http::handlers::{
     cdp, concurrency, create_session, delete_session, execute, health, list_sessions, live_view,
-    metrics, openapi, operator, probes, profiles, scrape, scrape_interact, show_session,
+    metrics, openapi, operator, probes, profiles, scrape, scrape_interact, show_session, workbench,
 };
 use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::paths::PREFIXES;
@@ -60,6 +60,14 @@ fn session_routes() -> Router<AppState> {
         .route(
             "/operator/sessions/{id}/picture",
             get(operator::session::thumbnail),
+        )
+        .route(
+            "/workbench/sessions/{id}/executions",
+            get(workbench::executions::executions),
+        )
+        .route(
+            "/workbench/sessions/{id}/lines",
+            get(workbench::lines::lines),
         );
     for prefix in PREFIXES {
         router = router.merge(session_api_routes(prefix));
@@ -67,10 +75,12 @@ fn session_routes() -> Router<AppState> {
     router
 }
 
-/// The operator page, probes, metrics and the API description.
+/// The workbench, the operator page, probes, metrics and the API description.
 fn server_routes() -> Router<AppState> {
     Router::new()
-        .route("/", get(operator::page::html))
+        .route("/", get(workbench::page::html))
+        .route("/workbench/page/{part}", get(workbench::page::asset))
+        .route("/operator", get(operator::page::html))
         .route("/operator/page/{part}", get(operator::page::asset))
         .route("/operator/state", get(operator::state::state))
         .route("/live/page/{part}", get(live_view::page::asset))

@@ -29,7 +29,8 @@ pub(super) fn announce(address: SocketAddr, keyless: bool, max_sessions: usize, 
         address
     };
     let text = format!(
-        r#"Hearth {version} is ready at http://{host} (up to {max_sessions} sessions). Try it{hint}:
+        r#"Hearth {version} is ready at http://{host} (up to {max_sessions} sessions). Open http://{host}/ in a browser
+for the workbench, or try it here{hint}:
 
   ID=$(curl -s{key} -X POST http://{host}/v2/interact | sed 's/.*"id":"\([^"]*\)".*/\1/')
   curl -s{key} http://{host}/v2/interact/$ID/execute -H 'Content-Type: application/json' \

@@ -1,3 +1,3 @@
-//! The operator page at `/`. Its API is in `http/handlers/operator`.
+//! The operator page at `/operator`. Its API is in `http/handlers/operator`.
 
 pub(crate) mod page;

@@ -19,8 +19,8 @@ pub(super) struct ActivityState {
     pub idle_since: Instant,
     /// The start of the last execution, as wall-clock time.
     pub last_activity: Timestamp,
-    /// The languages in which code runs. Each language runs one execution at a time.
-    running: [bool; LANGUAGES.len()],
+    /// The start of the code that runs in each language, which runs one execution at a time.
+    running: [Option<Instant>; LANGUAGES.len()],
 }
 
 const LANGUAGES: [Language; 3] = [Language::Node, Language::Python, Language::Bash];
@@ -36,13 +36,18 @@ impl ActivityState {
         LANGUAGES
             .into_iter()
             .zip(self.running)
-            .filter_map(|(language, is_running)| is_running.then_some(language))
+            .filter_map(|(language, since)| since.map(|_| language))
     }
 
-    fn set_running(&mut self, language: Language, is_running: bool) {
+    /// Returns the start of the running execution that started first.
+    pub fn running_since(&self) -> Option<Instant> {
+        self.running.iter().flatten().min().copied()
+    }
+
+    fn set_running(&mut self, language: Language, since: Option<Instant>) {
         for (known, running) in LANGUAGES.into_iter().zip(&mut self.running) {
             if known == language {
-                *running = is_running;
+                *running = since;
             }
         }
     }
@@ -54,7 +59,7 @@ impl Activity {
             executions: 0,
             idle_since: Instant::now(),
             last_activity: created_at,
-            running: [false; LANGUAGES.len()],
+            running: [None; LANGUAGES.len()],
         });
         Activity(sender)
     }
@@ -103,7 +108,7 @@ impl ActivityGuard<'_> {
         self.has_started = true;
         self.activity.0.send_modify(|state| {
             state.last_activity = clock::now();
-            state.set_running(self.language, true);
+            state.set_running(self.language, Some(Instant::now()));
         });
     }
 }
@@ -112,7 +117,7 @@ impl Drop for ActivityGuard<'_> {
     fn drop(&mut self) {
         self.activity.0.send_modify(|state| {
             if self.has_started {
-                state.set_running(self.language, false);
+                state.set_running(self.language, None);
             }
             state.executions -= 1;
             state.idle_since = Instant::now();

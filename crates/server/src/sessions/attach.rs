@@ -107,14 +107,18 @@ impl Session {
         Ok(Arc::clone(&self.resources()?.view))
     }
 
-    /// Returns the URL and title of the current tab, or `None` if the browser does not respond in
+    /// Returns the current tab with its URL and title, or `None` if the browser does not respond in
     /// time.
-    pub async fn current_page(&self) -> Option<(String, String)> {
+    pub async fn current_page(&self) -> Option<Tab> {
         let browser = self.browser().ok()?;
         let tabs = timeout(PAGE_TIMEOUT, browser.tabs()).await.ok()?.ok()?;
-        tabs.into_iter()
-            .find(|tab| tab.is_current)
-            .map(|tab| (tab.url, tab.title))
+        tabs.into_iter().find(|tab| tab.is_current)
+    }
+
+    /// Returns the kind of a dialog that waits for an answer, such as `alert`.
+    pub fn open_dialog(&self) -> Option<String> {
+        let dialogs = self.browser().ok()?.open_dialogs();
+        dialogs.into_iter().next().map(|dialog| dialog.kind)
     }
 
     /// Returns a JPEG of the current tab that fits into `max`. Returns `None` if there is no

@@ -25,6 +25,7 @@ use super::program_access::ProgramAccess;
 use super::resources::{OutputLimits, ResourceParts, SessionResources};
 use super::session::CLEANUP_TIMEOUT;
 use super::spec::RegistrySpec;
+use crate::config::ExecutionHistory;
 use crate::profiles::ProfileLease;
 use crate::sandbox::dirs::session_dir_name;
 use crate::sandbox::plan::Ports;
@@ -455,6 +456,8 @@ impl SessionBuilder {
                 max_output_bytes: self.spec.config.max_output_bytes,
                 queued_executions: self.spec.config.server_limits.queued_executions,
                 max_profile_mb: self.spec.limits.get().disk_mb,
+                keeps_history: self.spec.config.workbench.execution_history
+                    != ExecutionHistory::Off,
             },
         }))
     }

@@ -7,8 +7,8 @@
 //! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
 //!   fixed properties. `resources` are its browser, kernels and files until the end.
 //! - `execution` handles execute requests and the kernels, and `agent` starts the agent-browser
-//!   daemon. `attach` connects CDP clients and viewers; the session's own programs use
-//!   `program_access`.
+//!   daemon. `attach` connects CDP clients and viewers, and `workbench` its readers; the session's
+//!   own programs use `program_access`.
 //! - `supervisor` ends a session and cleans up. `profile` and `checkpoints` save its profile.
 //! - `node` has what differs in a cluster: reservations, leases, and the work of a node.
 //! - `limits` enforces the resource limits, and `orphans` finds processes that outlived their
@@ -54,6 +54,7 @@ mod trust;
 mod unlisted;
 mod warm_pool;
 mod watchers;
+mod workbench;
 
 pub(crate) use cdp_listener::{CdpListener, CdpListeners};
 pub(crate) use entry::SessionEntry;

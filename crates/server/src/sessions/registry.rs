@@ -31,7 +31,7 @@ use super::warm_pool::WarmPool;
 use crate::capacity;
 use crate::clock;
 use crate::cluster::Cluster;
-use crate::config::{Limits, ServerLimits};
+use crate::config::{ExecutionHistory, Limits, ServerLimits};
 use crate::metrics::Metrics;
 use crate::profiles::Profiles;
 use crate::sandbox::uid_pool::UidPool;
@@ -252,6 +252,11 @@ impl Registry {
     /// Returns the limits of the server that are not settings.
     pub fn server_limits(&self) -> ServerLimits {
         self.spec.config.server_limits
+    }
+
+    /// Returns who sees the executions of sessions.
+    pub fn execution_history(&self) -> ExecutionHistory {
+        self.spec.config.workbench.execution_history
     }
 
     /// Returns the budget of the server's buffers.

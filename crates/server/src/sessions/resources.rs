@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::agent::Agent;
 use super::cdp_listener::OpenCdpListener;
+use super::execution::history::History;
 use super::execution::kernel_slots::KernelSlots;
 use super::profile;
 use super::program_access::ProgramAccess;
@@ -26,6 +27,7 @@ use crate::sandbox::programs::SessionCommands;
 use crate::sandbox::session::SessionSandbox;
 use crate::store::StoreError;
 use crate::store::cluster::LeaseOwner;
+use crate::workbench::PageLog;
 
 /// The time limit for running executions to stop at the end of their session. Killing them takes
 /// milliseconds.
@@ -34,7 +36,7 @@ const EXECUTIONS_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time limit for killed processes to exit.
 const PROCESSES_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The limits on executions and on data that leaves a session.
+/// The limits on executions and on data that leaves a session or is kept of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OutputLimits {
     /// The maximum size of each output stream of an execution.
@@ -43,6 +45,8 @@ pub(super) struct OutputLimits {
     pub queued_executions: usize,
     /// The maximum size of the browser's files that a profile keeps, in MiB.
     pub max_profile_mb: u64,
+    /// Keeps the last executions with their code and output.
+    pub keeps_history: bool,
 }
 
 /// The parts of a new session's resources.
@@ -66,6 +70,10 @@ pub(super) struct SessionResources {
     pub browser: Browser,
     /// The live view. It has no processes.
     pub view: Arc<LiveView>,
+    /// The last executions, for the workbench.
+    pub history: History,
+    /// The console and network lines of the page, for the workbench.
+    pub page_log: PageLog,
     pub kernel_slots: KernelSlots,
     pub agent: Agent,
     pub commands: SessionCommands,
@@ -93,6 +101,8 @@ impl SessionResources {
     pub fn new(parts: ResourceParts) -> SessionResources {
         SessionResources {
             view: Arc::new(LiveView::new(parts.browser.clone())),
+            history: History::default(),
+            page_log: PageLog::new(parts.browser.clone(), &parts.budget),
             browser: parts.browser,
             kernel_slots: KernelSlots::new(parts.limits.queued_executions),
             agent: Agent::new(parts.sandbox.dir.agent()),

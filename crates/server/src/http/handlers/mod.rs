@@ -17,3 +17,4 @@ pub(crate) mod profiles;
 pub(crate) mod scrape;
 pub(crate) mod scrape_interact;
 pub(crate) mod show_session;
+pub(crate) mod workbench;

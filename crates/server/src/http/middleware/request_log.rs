@@ -16,9 +16,9 @@ use crate::http::forward::FromNode;
 use crate::http::state::AppState;
 use crate::sessions::SESSION;
 
-/// Routes that are logged at `debug`: those that programs and the operator page poll every few
+/// Routes that are logged at `debug`: those that programs and pages of this server poll every few
 /// seconds, and static files.
-const QUIET_ROUTES: [&str; 9] = [
+const QUIET_ROUTES: [&str; 10] = [
     "/health",
     "/livez",
     "/readyz",
@@ -27,6 +27,7 @@ const QUIET_ROUTES: [&str; 9] = [
     "/operator/sessions/{id}/picture",
     "/operator/page/{part}",
     "/live/page/{part}",
+    "/workbench/page/{part}",
     "/openapi.json",
 ];
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use hearth_browser::OpenDialog;
 use hearth_budget::Reservation;
-use hearth_contract::{ExecuteRequest, ExecuteResponse, Language};
+use hearth_contract::{ExecuteRequest, ExecuteResponse, Language, PastExecution};
 use hearth_runner::{LiveOutput, Outcome, RunError};
+use jiff::SignedDuration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::execution_metrics::ExecutionMetricsGuard;
@@ -159,6 +160,9 @@ impl Session {
         if self.has_zero_data_retention() {
             self.recent.count_only();
         } else {
+            if resources.limits.keeps_history {
+                remember(resources, request, &response, &record);
+            }
             self.recent.add(record.clone());
             self.services.store.record_execution(record);
         }
@@ -177,6 +181,22 @@ impl Session {
         }
         SessionError::ExecutionNotStarted(error.to_string())
     }
+}
+
+/// Adds an execution to the history of its session.
+fn remember(
+    resources: &SessionResources,
+    request: &ExecuteRequest,
+    response: &ExecuteResponse,
+    record: &ExecutionRecord,
+) {
+    let lasted = SignedDuration::try_from(record.duration).unwrap_or(SignedDuration::ZERO);
+    let started_at = record.ended_at.checked_sub(lasted);
+    let started_at = clock::format(started_at.unwrap_or(record.ended_at));
+    let duration_ms = clock::milliseconds(record.duration);
+    resources.history.add(&resources.budget, |number| {
+        PastExecution::new(number, request, response, started_at, duration_ms).to_json()
+    });
 }
 
 /// Runs code to its end. Also returns the dialogs that were open when it reached its deadline.

@@ -1,4 +1,4 @@
-//! Authorizes the operator page's requests about one session.
+//! Authorizes requests of the operator page and of the workbench about one session.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::http::state::AppState;
 use crate::sessions::{Session, SessionEntry};
 
 /// Finds a session of this server process that the principal can see.
-pub(super) async fn find_session(
+pub(in crate::http::handlers) async fn find_session(
     state: &AppState,
     id: &str,
     principal: &Principal,

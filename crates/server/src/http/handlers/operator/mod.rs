@@ -7,3 +7,5 @@ mod nodes;
 pub(crate) mod page;
 pub(crate) mod session;
 pub(crate) mod state;
+
+pub(super) use self::access::find_session;

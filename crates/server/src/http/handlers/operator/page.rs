@@ -1,5 +1,5 @@
-//! `GET /`: the page and its assets. The page contains no data of this server. It prompts for a
-//! key.
+//! `GET /operator`: the page and its assets. The page contains no data of this server. It prompts
+//! for a key.
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;

@@ -115,7 +115,9 @@ fn pressure(gauges: &Gauges, limits: &Limits) -> Pressure {
 }
 
 async fn describe(session: &Session, links: &Links) -> OperatorSession {
-    let (url, title) = session.current_page().await.unzip();
+    let page = session.current_page().await;
+    let crashed = page.as_ref().is_some_and(|page| page.has_crashed);
+    let (url, title) = page.map(|page| (page.url, page.title)).unzip();
     let memory_bytes = session.memory_bytes();
     let record = session.record();
     OperatorSession {
@@ -141,6 +143,9 @@ async fn describe(session: &Session, links: &Links) -> OperatorSession {
             .into_iter()
             .map(Language::as_str)
             .collect(),
+        running_ms: session.running_for().map(clock::milliseconds),
+        dialog: session.open_dialog(),
+        crashed,
     }
 }
 

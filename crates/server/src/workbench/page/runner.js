@@ -1,0 +1,128 @@
+// Runs code and shows its output while it runs.
+
+import { age, make, setText, span } from '/operator/page/words.js';
+import { failure, readEvents, send } from './api.js';
+
+/** The maximum number of characters that are shown. The beginning of longer output is removed. */
+const MAX_SHOWN = 400_000;
+const CLOCK_MS = 1000;
+const NAMES = { node: 'Node', python: 'Python', bash: 'Bash' };
+
+const element = (id) => document.getElementById(id);
+
+export class Runner {
+  /** The code that runs and is shown, or `null`. */
+  #running = null;
+  #shown = 0;
+
+  clear() {
+    this.#shown = 0;
+    element('stream').replaceChildren();
+    element('stream').hidden = true;
+    element('result').hidden = true;
+    this.#showOutcome('', 'No code has run here yet.');
+  }
+
+  /** Stops the code, which loses the variables of its language. */
+  stop() {
+    this.#running?.request.abort();
+  }
+
+  /** Shows nothing more of the code that runs, which continues. */
+  leave() {
+    if (!this.#running) return;
+    clearInterval(this.#running.clock);
+    this.#running = null;
+    this.#showButtons(false);
+  }
+
+  /** Runs code to its end. Does nothing while other code of this page runs. */
+  async run(id, { code, language, timeout }) {
+    if (this.#running) return;
+    const running = { request: new AbortController(), clock: 0 };
+    this.#running = running;
+    this.clear();
+    this.#showButtons(true);
+    const startedAt = performance.now();
+    const lasted = () => performance.now() - startedAt;
+    const show = () => this.#showOutcome('going', `${NAMES[language]} runs… ${lasted() < CLOCK_MS ? '' : age(lasted())}`);
+    show();
+    running.clock = setInterval(show, CLOCK_MS);
+    try {
+      const response = await send(`/v2/interact/${id}/execute`, {
+        method: 'POST',
+        json: { code, language, timeout },
+        headers: { Accept: 'text/event-stream' },
+        signal: running.request.signal,
+      });
+      if (!response.ok) throw await failure(response);
+      const end = await this.#follow(running, response);
+      this.#finish(running, () => {
+        if (end) this.#showEnd(end, lasted());
+        else this.#showOutcome('bad', 'The connection broke off. The code may have run.');
+      });
+    } catch (error) {
+      const isStopped = running.request.signal.aborted;
+      const lost = language === 'bash' ? '' : ` The variables of ${NAMES[language]} are lost.`;
+      this.#finish(running, () => this.#showOutcome('bad', isStopped ? `Stopped.${lost}` : error.message));
+    }
+  }
+
+  #finish(running, show) {
+    clearInterval(running.clock);
+    if (running !== this.#running) return;
+    this.#running = null;
+    show();
+    this.#showButtons(false);
+  }
+
+  /** Shows the output, and returns the data of the last event, or `null` if there is none. */
+  async #follow(running, response) {
+    for await (const { event, data } of readEvents(response)) {
+      if (event === 'end') return data;
+      if (running !== this.#running) continue;
+      if (event === 'stdout' || event === 'stderr') this.#append(event, data.text);
+      else if (event === 'result') this.#showResult(data.result);
+    }
+    return null;
+  }
+
+  #append(stream, text) {
+    const target = element('stream');
+    const isAtEnd = target.scrollTop + target.clientHeight >= target.scrollHeight - 4;
+    target.hidden = false;
+    target.append(make('span', stream, text));
+    this.#shown += text.length;
+    while (this.#shown > MAX_SHOWN && target.childElementCount > 1) {
+      this.#shown -= target.firstElementChild.textContent.length;
+      target.firstElementChild.remove();
+    }
+    if (isAtEnd) target.scrollTop = target.scrollHeight;
+  }
+
+  #showResult(text) {
+    element('result').hidden = false;
+    setText(element('result-text'), text.slice(0, MAX_SHOWN));
+  }
+
+  #showEnd({ exitCode, killed, error, truncated }, lasted) {
+    const parts = [killed ? 'killed' : `exit ${exitCode}`, span(lasted)];
+    if (truncated) parts.push('the middle of the output is missing');
+    if (error) parts.push(error);
+    this.#showOutcome(error ? 'bad' : 'fine', parts.join(' · '));
+  }
+
+  #showOutcome(className, text) {
+    element('outcome').className = `outcome ${className}`;
+    setText(element('outcome'), text);
+  }
+
+  /** Keeps the focus on one of the two buttons. */
+  #showButtons(isRunning) {
+    const [from, to] = isRunning ? ['run', 'stop'] : ['stop', 'run'];
+    const hadFocus = document.activeElement === element(from);
+    element(to).hidden = false;
+    element(from).hidden = true;
+    if (hadFocus) element(to).focus();
+  }
+}

@@ -1,0 +1,12 @@
+//! The workbench: its page in a real browser, and the routes behind it.
+
+mod access;
+mod desk;
+mod history;
+mod keyboard;
+mod layout;
+mod lines;
+mod list;
+mod live;
+mod running;
+mod screenshot;
