@@ -1,5 +1,5 @@
-//! The OpenAPI file. It is valid, it describes exactly the server's routes, clients can be generated
-//! from it, and schemathesis, which reads only the file, finds no difference.
+//! The OpenAPI file. It is valid, it describes exactly the server's routes, and generators create
+//! working clients from it. Schemathesis, which reads only the file, finds no difference.
 
 mod document;
 mod fuzzing;
