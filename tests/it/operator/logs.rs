@@ -115,9 +115,11 @@ async fn every_request_and_session_end_is_one_log_line_with_ids() {
 async fn profiles_appear_by_name_with_the_team_and_the_session() {
     let server = TestServer::builder()
         .setting("HEARTH_LOG_FORMAT", "json")
+        .setting("HEARTH_API_KEYS", "shop:secret")
         .start()
         .await;
     let session = server
+        .with_key("secret")
         .session_with(&json!({"profile": {"name": "my \"shop\"", "saveChanges": true}}))
         .await;
     session.delete().await;
@@ -126,7 +128,7 @@ async fn profiles_appear_by_name_with_the_team_and_the_session() {
         (&saved[0]["fields"]["profile"], &saved[0]["span"]),
         (
             &json!("my \"shop\""),
-            &json!({ "name": "session", "session": session.id(), "team": "everybody" })
+            &json!({ "name": "session", "session": session.id(), "team": "shop" })
         )
     );
     server.stop().await;

@@ -143,7 +143,8 @@ async fn nothing_is_cut_off_on_a_phone() {
             .ok();
     }
     let operator = Operator::before(&server, PHONE).await;
-    operator.act("await desk.waitForFunction(() => document.querySelectorAll('#sessions img').length === 2)").await;
+    // Only cards on the screen have a thumbnail.
+    operator.act("await desk.waitForFunction(() => { document.querySelector('#sessions .card:not(:has(img))')?.scrollIntoView(); return document.querySelectorAll('#sessions img').length === 2 })").await;
     let widths = operator
         .see("await desk.evaluate(() => [document.documentElement.scrollWidth, innerWidth])")
         .await;

@@ -26,9 +26,11 @@ async fn ended(session: &Session, reason: &str) -> Value {
         }
     })
     .await;
+    // The server responds after it has saved the profile or failed to. Only then the store of a
+    // cluster, and so its list, has the end.
+    let answer = session.delete().await;
     session.assert_destroyed(reason).await;
-    // The server responds after it has saved the profile or failed to.
-    session.delete().await
+    answer
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
 
 use super::catalog::ProfileObjects;
 use super::waiting::remove_waiting_before;
@@ -54,7 +55,7 @@ impl ProfileObjects {
         let (sender, receiver) = oneshot::channel();
         let saving = self.begin_saving(save.lease.session_id);
         let objects = Arc::clone(self);
-        self.tasks.spawn(async move {
+        let task = async move {
             let waiting = objects.metrics.profile_store().waiting();
             let outcome = objects.save(&save).await;
             drop((waiting, saving));
@@ -63,7 +64,9 @@ impl ProfileObjects {
                     .metrics
                     .profile_save_finished(outcome == SaveOutcome::Saved);
             }
-        });
+        };
+        // The span names the session in the log.
+        self.tasks.spawn(task.in_current_span());
         receiver
     }
 
