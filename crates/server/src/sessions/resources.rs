@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::agent::Agent;
 use super::cdp_listener::OpenCdpListener;
 use super::execution::kernel_slots::KernelSlots;
+use super::files::turns::FileTurns;
 use super::profile;
 use super::program_access::ProgramAccess;
 use crate::ending::Ending;
@@ -87,6 +88,8 @@ pub(super) struct SessionResources {
     /// Counts messages, output and responses that are not delivered yet.
     pub budget: Budget,
     pub limits: OutputLimits,
+    /// The requests for files.
+    pub files: FileTurns,
 }
 
 impl SessionResources {
@@ -106,6 +109,7 @@ impl SessionResources {
             profile: parts.profile,
             budget: parts.budget,
             limits: parts.limits,
+            files: FileTurns::default(),
         }
     }
 
