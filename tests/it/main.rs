@@ -34,6 +34,7 @@ mod execution_kernels;
 mod execution_node;
 mod execution_python;
 mod execution_shared;
+mod files;
 mod front;
 mod lifetime;
 mod limits;

@@ -28,6 +28,7 @@ CREATE = re.compile(r"^/v2/(interact|browser)$")
 EXECUTE = re.compile(r"^/v2/(interact|browser)/\{id\}/execute$")
 OPERATORS_END = "/operator/sessions/{id}"
 SESSION = re.compile(r"^/v2/(interact|browser)/\{id\}")
+FILES = re.compile(r"^/v2/(interact|browser)/\{id\}/files")
 BROWSER = re.compile(r"^/cdp/\{id\}")
 LIVE_VIEW = re.compile(r"^/live/\{id\}")
 SCRAPE = "/v2/scrape"
@@ -303,7 +304,7 @@ def after_call(context, case, response):
         after_interaction(case.path_parameters["jobId"], method, status, response)
     elif method == "DELETE" and case.path == OPERATORS_END:
         alive.pop(case.path_parameters["id"], None)
-    elif method == "DELETE" and SESSION.match(case.path) and status == 200:
+    elif method == "DELETE" and SESSION.match(case.path) and not FILES.match(case.path) and status == 200:
         identifier = case.path_parameters["id"]
         alive.pop(identifier, None)
         ended.setdefault(identifier, response.json()["sessionDurationMs"])
@@ -347,7 +348,9 @@ def ended_sessions_stay_ended(ctx, response, case):
     if not SESSION.match(case.path) or identifier not in ended or response.status_code in (400, 401):
         return
     method = case.method.upper()
-    if method == "POST" and EXECUTE.match(case.path):
+    if FILES.match(case.path):
+        assert response.status_code in (410, 429), f"files of an ended session: {response.status_code}"
+    elif method == "POST" and EXECUTE.match(case.path):
         assert response.status_code == 410, f"an ended session accepted code: {response.status_code}"
     elif method in ("GET", "DELETE") and response.status_code == 200:
         body = response.json()
@@ -363,6 +366,8 @@ def sessions_belong_to_their_team(ctx, response, case):
     requests have the same key.
     """
     if case.method.upper() != "GET" or not SESSION.match(case.path) or response.status_code != 200:
+        return
+    if FILES.match(case.path):
         return
     session = f"{sessions}/{response.json()['id']}"
     answers = [

@@ -32,6 +32,7 @@ pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUE
 pub use broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
 pub use broker::dialogs::OpenDialog;
 pub use broker::file_access::ClientOrigin;
+pub use broker::finished_downloads::FinishedDownload;
 pub use broker::limits::BrowserLimits;
 pub use broker::mobile::MOBILE_SCALE;
 pub use broker::navigation_hint::NavigationErrorHint;

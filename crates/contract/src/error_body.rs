@@ -3,6 +3,7 @@
 //! Errors of authentication, sessions and validation have the texts of the reference server,
 //! because clients match on them. The other texts are specific to Hearth.
 
+mod files;
 mod interact;
 
 use serde::Serialize;

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// The maximum size of a piece of text before it is escaped. JSON needs at most six bytes for one.
 pub(crate) const PIECE_BYTES: usize = 16 * 1024;
 
@@ -20,6 +22,19 @@ pub struct ExecuteResponse {
     killed: bool,
     truncated: bool,
     error: Option<ErrorText>,
+    files: Vec<DownloadedFile>,
+}
+
+/// A file that the browser downloaded during an execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DownloadedFile {
+    /// The path below the working directory.
+    pub path: String,
+    /// The name that the site suggested, or an empty text.
+    pub name: String,
+    /// The size in bytes.
+    pub size_bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +114,14 @@ impl ExecuteResponse {
             killed,
             truncated,
             error,
+            files: Vec::new(),
         }
+    }
+
+    /// Adds the files that were downloaded meanwhile. They have at most 80 KB together.
+    #[must_use]
+    pub fn with_files(self, files: Vec<DownloadedFile>) -> Self {
+        Self { files, ..self }
     }
 
     /// Returns the value of the last expression, or stdout without its last newline.
@@ -239,6 +261,11 @@ impl Iterator for JsonPieces {
                 if response.truncated {
                     rest.push_str(",\"truncated\":true");
                 }
+                if !response.files.is_empty() {
+                    let files = serde_json::to_string(&response.files);
+                    rest.push_str(",\"files\":");
+                    rest.push_str(&files.expect("plain data is always JSON"));
+                }
                 piece.extend_from_slice(rest.as_bytes());
                 response.error.is_some().then_some((Part::Error, 0))
             }
@@ -293,6 +320,20 @@ mod tests {
         assert_eq!(
             text(response),
             r#"{"success":true,"stdout":"printed\n","result":"42","stderr":"","exitCode":0,"killed":false}"#
+        );
+    }
+
+    #[test]
+    fn downloaded_files_are_added_if_there_are_any() {
+        let file = DownloadedFile {
+            path: "d/1".into(),
+            name: "a.pdf".into(),
+            size_bytes: 7,
+        };
+        let response = parts("", "", None, 1, Some("Error: x")).with_files(vec![file]);
+        assert_eq!(
+            text(response),
+            r#"{"success":true,"stdout":"","result":"","stderr":"","exitCode":1,"killed":false,"files":[{"path":"d/1","name":"a.pdf","sizeBytes":7}],"error":"Error: x"}"#
         );
     }
 

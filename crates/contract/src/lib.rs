@@ -20,6 +20,7 @@ mod execute_events;
 mod execute_response;
 mod fault;
 mod field;
+mod files;
 #[cfg(test)]
 mod fuzz;
 mod issue;
@@ -42,10 +43,11 @@ pub use create::{CreateRequest, Profile};
 pub use error_body::ErrorBody;
 pub use execute::{ExecuteRequest, Language};
 pub use execute_events::{EventPieces, KEEP_ALIVE_COMMENT, OutputEvent};
-pub use execute_response::{ExecuteResponse, ExecuteResult, JsonPieces};
+pub use execute_response::{DownloadedFile, ExecuteResponse, ExecuteResult, JsonPieces};
 pub use fault::{
     ClockRequest, FaultKind, FaultRequest, PendingFault, RequestKind, TestModeResponse,
 };
+pub use files::{FileItem, FileKind, FileRemovedResponse, FileWrittenResponse, FilesResponse};
 pub use issue::Issue;
 pub use kill_report::{EndReport, KillReport, OpenDialog};
 pub use limit::Limit;

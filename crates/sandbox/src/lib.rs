@@ -20,7 +20,7 @@
 //! - `policy`: `sandbox_policy` is data. `apply` enforces it with `landlock`, `seccomp`, `notify`,
 //!   `private_tmp` and `user`.
 //! - `files`: `task` is a task for a file worker: `disk` measures, `remove` removes, `archive`
-//!   packs. All use the steps in `dirs`.
+//!   packs, `client_files` reads and writes for clients. All use the steps in `dirs`.
 //! - `proc`: `usage` measures process trees, `orphans` finds processes that no session owns.
 //!
 //! `sys` is the only module with `unsafe` code.
@@ -34,8 +34,10 @@ mod proc;
 mod supervisor;
 mod sys;
 
+pub use files::client_files::{EntryKind, ListedEntry, Listing};
 pub use files::dirs::is_shortage;
 pub use files::disk::DiskUsage;
+pub use files::relative_path::{InvalidPath, RelativePath};
 pub use files::remove::remove_tree;
 pub use policy::private_tmp::PrivateTmp;
 pub use policy::sandbox_policy::{

@@ -75,6 +75,30 @@ async fn bodies_of_ten_megabytes_pass() {
 }
 
 #[tokio::test]
+async fn files_pass_in_both_directions() {
+    let cluster = cluster_of(1).await;
+    let session = cluster.api(0).session().await;
+    let content = vec![b'x'; 20 << 20];
+    for number in [0, 1] {
+        let api = cluster.api(number);
+        let path = format!("/{}/files/dir/file{number}", session.id());
+        let request = api.request(Method::PUT, &path).body(content.clone());
+        let written = api.send(request).await.ok();
+        assert_eq!(written["sizeBytes"], json!(content.len()));
+        let read = api.request(Method::GET, &path).send().await;
+        let read = read.expect("an answer").bytes().await.expect("a body");
+        assert!(read == content, "{} bytes", read.len());
+        let part = api.request(Method::GET, &path).header("range", "bytes=-3");
+        let part = part.send().await.expect("an answer");
+        assert_eq!(
+            (part.status().as_u16(), part.content_length()),
+            (206, Some(3))
+        );
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_in_chunks_passes() {
     let cluster = cluster_of(1).await;
     let session = cluster.api(0).session().await;

@@ -22,12 +22,15 @@ const LONG_REQUEST_BYTES: u64 = 64;
 async fn no_status_is_lost_while_the_owner_of_a_session_ends() {
     let mut cluster = cluster_of(1).await;
     let (api, session) = (cluster.api(0), cluster.api(0).session().await);
+    assert_eq!(session.status().await["status"], "active");
     let is_over = AtomicBool::new(false);
     let reading = async {
         let mut seen = Vec::new();
         while !is_over.load(Ordering::Relaxed) {
             let status = api.status(session.id()).await.ok();
-            let status = status["status"].as_str().expect("a text").to_owned();
+            let known = ["active", "destroyed"];
+            let status = known.into_iter().find(|known| status["status"] == *known);
+            let status = status.expect("a known status");
             if seen.last() != Some(&status) {
                 seen.push(status);
             }
@@ -43,7 +46,9 @@ async fn no_status_is_lost_while_the_owner_of_a_session_ends() {
         is_over.store(true, Ordering::Relaxed);
     };
     let (seen, ()) = tokio::join!(reading, ending);
-    assert_eq!(seen, ["active", "destroyed"]);
+    // The session can end before the first request.
+    assert!(["active", "destroyed"].ends_with(&seen), "{seen:?}");
+    assert!(!seen.is_empty());
     api.delete(session.id()).await.ok();
     cluster.stop().await;
 }

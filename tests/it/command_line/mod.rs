@@ -1,7 +1,8 @@
-//! The commands that use a running server: `hearth new`, `ls`, `exec`, `open` and `rm`.
+//! The commands that use a running server: `hearth new`, `ls`, `exec`, `files`, `open` and `rm`.
 
 mod errors;
 mod exec;
+mod files;
 mod keys;
 mod sessions;
 mod streaming;

@@ -222,7 +222,13 @@ fn path_parameters_match_the_path_template() {
 #[test]
 fn both_prefixes_have_the_same_description() {
     let paths = &DOCUMENT["paths"];
-    for path in ["", "/{id}", "/{id}/execute"] {
+    for path in [
+        "",
+        "/{id}",
+        "/{id}/execute",
+        "/{id}/files",
+        "/{id}/files/{path}",
+    ] {
         let mut items =
             ["/v2/interact", "/v2/browser"].map(|prefix| paths[format!("{prefix}{path}")].clone());
         for item in &mut items {

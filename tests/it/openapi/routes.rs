@@ -24,7 +24,9 @@ fn routes() -> BTreeSet<String> {
                 quoted(rest)
                     .expect("a template")
                     .replace("{{", "{")
-                    .replace("}}", "}"),
+                    .replace("}}", "}")
+                    // A path of a file has slashes, which OpenAPI has no notation for.
+                    .replace("{*", "{"),
                 true,
             ),
             None => match quoted(rest) {

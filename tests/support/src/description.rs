@@ -157,7 +157,7 @@ impl DescribedResponse<'_> {
             .and_then(|kind| kind.to_str().ok())
             .unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
-        let Some(media) = content.get(kind) else {
+        let Some(media) = content.get(kind).or_else(|| content.get("*/*")) else {
             return Err(format!(
                 "the content type is {kind:?} instead of one of {:?}",
                 content.keys().collect::<Vec<_>>()
@@ -170,7 +170,7 @@ impl DescribedResponse<'_> {
                 Err("HEAD has no body".to_owned())
             };
         }
-        let value = if kind == "application/json" {
+        let value = if kind == "application/json" && content.contains_key(kind) {
             serde_json::from_str(self.body)
                 .map_err(|error| format!("the body is not JSON: {error}"))?
         } else {
@@ -246,6 +246,11 @@ fn template_of(path: &str) -> Option<(&'static str, bool)> {
 /// parameter.
 fn best_template(path: &str) -> Option<&'static str> {
     let fits = |template: &&str| {
+        // The slashes in the path of a file may be encoded or not.
+        let files = template
+            .strip_suffix("{path}")
+            .map(|above| above.matches('/').count());
+        let path = files.map_or_else(|| path.to_owned(), |above| with_one_segment(path, above));
         let (mut parts, mut given) = (template.split('/'), path.split('/'));
         let same = parts.by_ref().zip(given.by_ref()).all(|(part, given)| {
             if part.starts_with('{') {
@@ -264,6 +269,14 @@ fn best_template(path: &str) -> Option<&'static str> {
         .map(String::as_str)
         .filter(fits)
         .min_by_key(parameters)
+}
+
+/// Encodes the slashes of a path after the first `above` ones.
+fn with_one_segment(path: &str, above: usize) -> String {
+    let mut parts = path.splitn(above + 1, '/');
+    let mut start: Vec<String> = parts.by_ref().take(above).map(str::to_owned).collect();
+    start.extend(parts.map(|rest| rest.replace('/', "%2F")));
+    start.join("/")
 }
 
 /// Validates a value against a schema of the file.

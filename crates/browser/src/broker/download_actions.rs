@@ -1,8 +1,19 @@
-//! Sends the browser's download commands.
+//! Sends the browser's download commands, and reports what was downloaded.
 
 use super::Broker;
+use super::finished_downloads::FinishedDownload;
 
 impl Broker {
+    /// Returns the number of downloads that have ended.
+    pub(crate) fn download_count(&self) -> u64 {
+        self.lock().finished_downloads.count()
+    }
+
+    /// Returns the downloads that ended after the first `count` ones, as far as they are kept.
+    pub(crate) fn downloads_since(&self, count: u64) -> Vec<FinishedDownload> {
+        self.lock().finished_downloads.since(count)
+    }
+
     /// Makes Chromium save the downloads of the default context in the session's directory under
     /// their own names, and report the downloads of all contexts.
     pub(crate) fn save_downloads(&self) {

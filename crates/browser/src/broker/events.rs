@@ -209,6 +209,11 @@ impl Broker {
                     self.decide(&error);
                 }
             }
+            "Browser.downloadWillBegin" => {
+                if let Some(download) = read(message) {
+                    self.lock().finished_downloads.begin(download);
+                }
+            }
             "Browser.downloadProgress" => {
                 if let Some(progress) = read(message) {
                     self.download_progressed(&progress);
@@ -273,6 +278,7 @@ impl Broker {
 
     fn download_progressed(&self, progress: &Progress) {
         let mut state = self.lock();
+        state.finished_downloads.progress(progress);
         if !state.oversized.should_cancel(progress, &self.limits) {
             return;
         }

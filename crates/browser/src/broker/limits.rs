@@ -29,6 +29,28 @@ pub(crate) struct Progress {
     received: f64,
     #[serde(default)]
     state: String,
+    /// The path of a complete download.
+    #[serde(rename = "filePath")]
+    path: Option<String>,
+}
+
+impl Progress {
+    /// Returns true if the download is complete or was cancelled.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state != "inProgress"
+    }
+
+    /// Returns the path and the size of a complete download.
+    pub(crate) fn complete(&self) -> Option<(&str, u64)> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "sizes are whole numbers, and the conversion saturates"
+        )]
+        let bytes = self.received as u64;
+        let path = self.path.as_deref()?;
+        (self.state == "completed").then_some((path, bytes))
+    }
 }
 
 /// Downloads that became too large and have not ended yet.
@@ -39,7 +61,7 @@ impl Oversized {
     /// Returns true if a download in progress exceeds the limit, or is going to, and was not
     /// cancelled yet.
     pub(crate) fn should_cancel(&mut self, progress: &Progress, limits: &BrowserLimits) -> bool {
-        if progress.state != "inProgress" {
+        if progress.has_ended() {
             self.0.remove(&progress.guid);
             return false;
         }
@@ -72,6 +94,7 @@ mod tests {
             total,
             received,
             state: state.to_owned(),
+            path: None,
         }
     }
 

@@ -32,6 +32,7 @@ mod downloads;
 mod events;
 mod failed_loads;
 pub(crate) mod file_access;
+pub(crate) mod finished_downloads;
 mod grants;
 pub(crate) mod limits;
 mod main_load;
@@ -64,6 +65,7 @@ use self::certificates::{IgnoredCertificates, RejectedCertificates};
 use self::dialogs::Dialogs;
 use self::downloads::Downloads;
 use self::file_access::FileAccess;
+use self::finished_downloads::FinishedDownloads;
 use self::grants::Grants;
 use self::limits::{BrowserLimits, Oversized};
 use self::mobile::MobileDevice;
@@ -117,6 +119,7 @@ struct State {
     tabs: TabList,
     dialogs: Dialogs,
     downloads: Downloads,
+    finished_downloads: FinishedDownloads,
     grants: Grants,
     oversized: Oversized,
     rejected_certificates: RejectedCertificates,

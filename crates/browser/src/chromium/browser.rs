@@ -10,6 +10,7 @@ use crate::broker::client::Client;
 use crate::broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
 use crate::broker::dialogs::OpenDialog;
 use crate::broker::file_access::ClientOrigin;
+use crate::broker::finished_downloads::FinishedDownload;
 use crate::broker::pending::{PendingAttach, Root};
 use crate::chromium::supervise::{DeathReason, Supervised};
 
@@ -125,6 +126,16 @@ impl Browser {
     /// Returns the dialogs that wait for an answer.
     pub fn open_dialogs(&self) -> Vec<OpenDialog> {
         self.inner.broker.open_dialogs()
+    }
+
+    /// Returns the number of downloads that have ended.
+    pub fn download_count(&self) -> u64 {
+        self.inner.broker.download_count()
+    }
+
+    /// Returns the downloads that ended after the first `count` ones. Only the latest are kept.
+    pub fn downloads_since(&self, count: u64) -> Vec<FinishedDownload> {
+        self.inner.broker.downloads_since(count)
     }
 
     /// Records use of the browser other than a client's commands.

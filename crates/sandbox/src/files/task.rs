@@ -12,15 +12,20 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::files::archive::{pack, unpack};
+use crate::files::client_files::{
+    Listing, MAX_LISTING_BYTES, create_part, list_dir, open_file, place_part, remove_file,
+    remove_part,
+};
 use crate::files::disk::{DiskUsage, OpenFile, measure, memory_file_bytes, open_files};
+use crate::files::relative_path::RelativePath;
 use crate::files::remove::remove_tree;
 use crate::proc::usage::proportional_memory_bytes;
 
 /// Maximum size of the message of an error. It can contain paths from an archive.
 const MAX_MESSAGE_BYTES: usize = 4096;
 
-/// Maximum size of a reply. JSON writes a byte of the message as at most six.
-pub(crate) const MAX_REPLY_BYTES: u64 = 32 * 1024;
+/// Maximum size of a reply without a listing. JSON writes a byte of the message as at most six.
+const MAX_REPLY_BYTES: usize = 32 * 1024;
 
 /// A task to perform.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +52,33 @@ pub(crate) enum FileTask {
     },
     /// Unpacks the file that comes with the task into a directory; see [`unpack`].
     UnpackDir { dir: PathBuf, max_bytes: u64 },
+    /// Opens a regular file below a directory; see [`open_file`].
+    OpenFile { dir: PathBuf, path: RelativePath },
+    /// Creates a file for content that is going to arrive; see [`create_part`].
+    CreatePart {
+        dir: PathBuf,
+        path: RelativePath,
+        part: u64,
+    },
+    /// Moves a complete file to its place; see [`place_part`].
+    PlacePart {
+        dir: PathBuf,
+        path: RelativePath,
+        part: u64,
+    },
+    /// Removes a file that is not complete; see [`remove_part`].
+    RemovePart {
+        dir: PathBuf,
+        path: RelativePath,
+        part: u64,
+    },
+    /// Removes a file or an empty directory; see [`remove_file`].
+    RemoveFile { dir: PathBuf, path: RelativePath },
+    /// Lists a directory; see [`list_dir`].
+    ListDir {
+        dir: PathBuf,
+        path: Option<RelativePath>,
+    },
 }
 
 /// The part of a task's input that comes from the process table.
@@ -57,10 +89,33 @@ pub(crate) struct ProcSample {
 }
 
 /// The result of a task.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TaskReport {
     pub usage: DiskUsage,
     pub memory_bytes: u64,
+    pub listing: Listing,
+}
+
+/// The result of a task, and the file that it has opened.
+#[derive(Debug, Default)]
+pub(crate) struct TaskOutput {
+    pub report: TaskReport,
+    pub file: Option<File>,
+}
+
+impl From<TaskReport> for TaskOutput {
+    fn from(report: TaskReport) -> TaskOutput {
+        TaskOutput { report, file: None }
+    }
+}
+
+impl From<File> for TaskOutput {
+    fn from(file: File) -> TaskOutput {
+        TaskOutput {
+            report: TaskReport::default(),
+            file: Some(file),
+        }
+    }
 }
 
 /// A report or an error, as the shim sends it.
@@ -119,27 +174,43 @@ impl FileTask {
             FileTask::EmptyDirs(_)
             | FileTask::RefillDir(..)
             | FileTask::PackDir { .. }
-            | FileTask::UnpackDir { .. } => ProcSample::default(),
+            | FileTask::UnpackDir { .. }
+            | FileTask::OpenFile { .. }
+            | FileTask::CreatePart { .. }
+            | FileTask::PlacePart { .. }
+            | FileTask::RemovePart { .. }
+            | FileTask::RemoveFile { .. }
+            | FileTask::ListDir { .. } => ProcSample::default(),
         })
+    }
+
+    /// Returns the maximum size of the reply.
+    pub fn max_reply_bytes(&self) -> usize {
+        match self {
+            FileTask::ListDir { .. } => MAX_REPLY_BYTES + MAX_LISTING_BYTES,
+            _ => MAX_REPLY_BYTES,
+        }
     }
 
     /// Performs the task in the calling process. `file` is the archive, for tasks that use one.
     /// Blocks.
-    pub fn perform(&self, sample: &ProcSample, file: Option<File>) -> io::Result<TaskReport> {
+    pub fn perform(&self, sample: &ProcSample, file: Option<File>) -> io::Result<TaskOutput> {
         let file = || file.ok_or_else(|| io::Error::from_raw_os_error(nix::libc::EBADF));
         match self {
             FileTask::EmptyDirs(dirs) => dirs.iter().try_for_each(|dir| empty_dir(dir))?,
             FileTask::MeasureDirs { dirs, max, .. } => {
-                return Ok(TaskReport {
+                let report = TaskReport {
                     usage: measure(dirs, &sample.files, *max)?,
                     ..TaskReport::default()
-                });
+                };
+                return Ok(report.into());
             }
             FileTask::MemoryFiles(_) | FileTask::ProportionalMemory(_) => {
-                return Ok(TaskReport {
+                let report = TaskReport {
                     memory_bytes: sample.memory_bytes,
                     ..TaskReport::default()
-                });
+                };
+                return Ok(report.into());
             }
             FileTask::RefillDir(dir, files) => {
                 empty_dir(dir)?;
@@ -154,8 +225,22 @@ impl FileTask {
                 max_bytes,
             } => pack(dir, leave_out, *max_bytes, file()?)?,
             FileTask::UnpackDir { dir, max_bytes } => unpack(file()?, dir, *max_bytes)?,
+            FileTask::OpenFile { dir, path } => return Ok(open_file(dir, path)?.into()),
+            FileTask::CreatePart { dir, path, part } => {
+                return Ok(create_part(dir, path, *part)?.into());
+            }
+            FileTask::PlacePart { dir, path, part } => place_part(dir, path, *part)?,
+            FileTask::RemovePart { dir, path, part } => remove_part(dir, path, *part)?,
+            FileTask::RemoveFile { dir, path } => remove_file(dir, path)?,
+            FileTask::ListDir { dir, path } => {
+                let report = TaskReport {
+                    listing: list_dir(dir, path.as_ref())?,
+                    ..TaskReport::default()
+                };
+                return Ok(report.into());
+            }
         }
-        Ok(TaskReport::default())
+        Ok(TaskOutput::default())
     }
 }
 
@@ -222,7 +307,7 @@ mod tests {
         let message = "\0".repeat(100_000);
         let error = io::Error::new(io::ErrorKind::InvalidData, message);
         let reply = TaskReply::new(Err(error)).encode();
-        assert!(reply.len() as u64 <= MAX_REPLY_BYTES, "{}", reply.len());
+        assert!(reply.len() <= MAX_REPLY_BYTES, "{}", reply.len());
         let error = TaskReply::decode(&reply).expect_err("an error");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }

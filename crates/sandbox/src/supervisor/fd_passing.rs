@@ -32,10 +32,27 @@ pub(crate) fn receive_with_fds(
     socket: &UnixStream,
     bytes: &mut [u8],
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
+    receive(socket, bytes, MsgFlags::MSG_WAITALL)
+}
+
+/// Receives at most `bytes` from a socket that does not block, and returns how many bytes arrived
+/// and the descriptors that came with them. 0 bytes are the end of the stream.
+pub(crate) fn receive_part_with_fds(
+    socket: &impl AsRawFd,
+    bytes: &mut [u8],
+) -> io::Result<(usize, Vec<OwnedFd>)> {
+    receive(socket, bytes, MsgFlags::MSG_DONTWAIT)
+}
+
+fn receive(
+    socket: &impl AsRawFd,
+    bytes: &mut [u8],
+    flags: MsgFlags,
+) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = cmsg_space!([RawFd; 16]);
     let mut fds = Vec::new();
     let mut parts = [IoSliceMut::new(bytes)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_WAITALL;
+    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
     for part in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(received) = part {

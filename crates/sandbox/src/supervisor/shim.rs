@@ -13,7 +13,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -26,12 +26,12 @@ use nix::unistd::{Gid, Pid, getpid, setgroups};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use serde::de::DeserializeOwned;
 
-use crate::files::task::{FileTask, TaskReply};
+use crate::files::task::{FileTask, TaskOutput, TaskReply};
 use crate::policy::notify::NotifyHandler;
 use crate::policy::sandbox_policy::UnixSockets;
 use crate::policy::user::{Ids, drop_privileges, set_umask};
 use crate::supervisor::child::{Forked, Started, fork, prepare_environment};
-use crate::supervisor::fd_passing::receive_with_fds;
+use crate::supervisor::fd_passing::{receive_with_fds, send_with_fds};
 use crate::supervisor::kill::{Reaped, kill_descendants, reap};
 use crate::supervisor::protocol::{
     Event, ExecEnvironment, ExecRequest, OWN_FDS_FROM, ShimCommand, read_message,
@@ -135,7 +135,7 @@ impl Shim {
         // The programs of a session share their files. No other user may access them.
         set_umask(0o007);
         let sample = task.sample_proc();
-        let report = self
+        let performed = self
             .ids
             .map_or(Ok(()), |ids| {
                 drop_privileges(ids, &[])?;
@@ -143,9 +143,22 @@ impl Shim {
                 Ok(prctl::set_pdeathsig(Signal::SIGCONT)?)
             })
             .and_then(|()| task.perform(&sample?, file));
-        // If the server is gone, the report is not needed.
-        let _ = self.control.write_all(&TaskReply::new(report).encode());
+        // If the server is gone, the reply is not needed.
+        let _ = self.send_reply(performed);
         0
+    }
+
+    /// Sends the reply to a task. The first byte carries the file that the task has opened.
+    fn send_reply(&mut self, performed: io::Result<TaskOutput>) -> io::Result<()> {
+        let (report, file) = match performed {
+            Ok(TaskOutput { report, file }) => (Ok(report), file),
+            Err(error) => (Err(error), None),
+        };
+        let reply = TaskReply::new(report).encode();
+        let (first, rest) = reply.split_at(reply.len().min(1));
+        let fds: Vec<RawFd> = file.iter().map(File::as_raw_fd).collect();
+        send_with_fds(&self.control, first, &fds)?;
+        self.control.write_all(rest)
     }
 
     /// Returns the exit code of this process, which is either the shim or a child that could not

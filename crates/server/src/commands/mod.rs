@@ -40,6 +40,9 @@ enum Command {
     Ls(Box<client::ListOptions>),
     /// Run code in a session, and exit with its exit code
     Exec(Box<client::ExecOptions>),
+    /// List, read and write the files of a session
+    #[command(subcommand)]
+    Files(Box<client::FilesCommand>),
     /// Print the address of a session's live view
     Open(Box<client::OpenOptions>),
     /// End sessions
@@ -103,6 +106,7 @@ impl Cli {
             Command::New(options) => client::create(&options),
             Command::Ls(options) => client::list(&options),
             Command::Exec(options) => client::exec(&options),
+            Command::Files(command) => client::files(&command),
             Command::Open(options) => client::open(&options),
             Command::Rm(options) => client::remove(&options),
             Command::Reload(options) => reload::run(&options),

@@ -5,7 +5,7 @@
 //! module means that the code has not started.
 
 use axum::Json;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{CONTENT_RANGE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hearth_contract::{ErrorBody, Issue, Language};
@@ -13,11 +13,10 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::fair_queue::TeamQueueFull;
-use crate::firecrawl::FirecrawlError;
-use crate::profiles::ProfileError;
+use crate::http::error_bodies::{file_body, scrape_body};
 use crate::request_rate::RateExceeded;
-use crate::scrape::{InteractError, ScrapeError};
-use crate::sessions::SessionError;
+use crate::scrape::ScrapeError;
+use crate::sessions::{FileError, SessionError};
 
 /// The `Retry-After` seconds when the server is full or stopping. Sessions start and end at the
 /// pace at which people work.
@@ -115,6 +114,14 @@ pub(crate) enum ApiError {
     /// A page was not scraped. The reason can contain texts of the page, so it must reach the
     /// caller only, and never the log.
     Scrape(ScrapeError),
+    /// The path of a file is invalid. Holds the reason.
+    InvalidFilePath(String),
+    /// The body is a part of a file.
+    PartialUpload,
+    /// The range is outside of the file, which has this many bytes.
+    UnsatisfiableRange(u64),
+    /// A file was not read, written, listed or removed.
+    File(FileError),
     /// Sessions cannot be read from the store.
     StoreUnreadable(String),
     /// Another node has the session, and cannot be reached.
@@ -150,6 +157,8 @@ impl ApiError {
             | ApiError::CompressedBody(_)
             | ApiError::Validation(_)
             | ApiError::InvalidJobId
+            | ApiError::InvalidFilePath(_)
+            | ApiError::PartialUpload
             | ApiError::IncompleteBody => StatusCode::BAD_REQUEST,
             ApiError::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             ApiError::ForeignHost
@@ -182,6 +191,8 @@ impl ApiError {
             | ApiError::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ApiError::Scrape(error) => scrape_status(error),
+            ApiError::File(error) => file_status(error),
+            ApiError::UnsatisfiableRange(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             ApiError::DiskFull { .. }
             | ApiError::MemoryLow { .. }
             | ApiError::Unmeasured { .. }
@@ -215,6 +226,7 @@ impl ApiError {
             | ApiError::StoreUnreadable(_)
             | ApiError::ProfileBusy(_)
             | ApiError::FirecrawlUnavailable(_)
+            | ApiError::File(FileError::DiskFull { .. })
             | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
             ApiError::SessionBusy(_)
             | ApiError::QueueFull(_)
@@ -222,6 +234,7 @@ impl ApiError {
             | ApiError::PageTooSlow
             | ApiError::NodeUnreachable(_)
             | ApiError::NodeLost(_)
+            | ApiError::File(FileError::Busy(_) | FileError::Unavailable(_))
             | ApiError::Overloaded => Some(BUSY_RETRY_SECONDS),
             ApiError::RateExceeded(exceeded) => Some(exceeded.retry_seconds),
             _ => None,
@@ -280,6 +293,10 @@ impl ApiError {
             ApiError::BrowserCrashed => ErrorBody::browser_crashed(),
             ApiError::ExecutionUnavailable(reason) => ErrorBody::execution_unavailable(&reason),
             ApiError::Scrape(error) => scrape_body(&error),
+            ApiError::File(error) => file_body(&error),
+            ApiError::InvalidFilePath(reason) => ErrorBody::invalid_file_path(&reason),
+            ApiError::PartialUpload => ErrorBody::partial_upload(),
+            ApiError::UnsatisfiableRange(bytes) => ErrorBody::unsatisfiable_range(bytes),
             ApiError::Stopping => ErrorBody::stopping(),
             ApiError::UnknownPath => ErrorBody::unknown_path(),
             ApiError::UnknownApiPath => ErrorBody::unknown_api_path(),
@@ -330,6 +347,9 @@ impl ApiError {
             }
             ApiError::NodeLost(reason) => {
                 tracing::warn!(reason, "forwarded request not answered");
+            }
+            ApiError::File(FileError::Unavailable(reason)) => {
+                tracing::warn!(reason, "files of the session not reached");
             }
             ApiError::Internal(reason) => {
                 tracing::error!(%reason, "request failed: internal error");
@@ -386,42 +406,6 @@ impl From<SessionError> for ApiError {
     }
 }
 
-impl From<FirecrawlError> for ApiError {
-    fn from(error: FirecrawlError) -> ApiError {
-        match error {
-            FirecrawlError::TeamQueueFull(full) => ApiError::TeamQueueFull(full),
-            error => ApiError::FirecrawlUnavailable(error.to_string()),
-        }
-    }
-}
-
-impl From<InteractError> for ApiError {
-    fn from(error: InteractError) -> ApiError {
-        match error {
-            InteractError::NotFound => ApiError::JobNotFound,
-            InteractError::Forbidden => ApiError::Forbidden,
-            InteractError::NoSession => ApiError::SessionNotFound,
-            InteractError::NoContext => ApiError::NoScrapeContext,
-            InteractError::NoModel => ApiError::NoModel,
-            InteractError::ReplayFailed(_) => ApiError::ReplayFailed,
-            InteractError::TooSlow => ApiError::PageTooSlow,
-            InteractError::Retaining => ApiError::RetainingSession,
-            InteractError::Store(reason) => ApiError::StoreUnusable(reason),
-            InteractError::Lost => ApiError::Internal(error.to_string()),
-            InteractError::Session(error) => error.into(),
-        }
-    }
-}
-
-impl From<ScrapeError> for ApiError {
-    fn from(error: ScrapeError) -> ApiError {
-        match error {
-            ScrapeError::Session(error) => error.into(),
-            error => ApiError::Scrape(error),
-        }
-    }
-}
-
 /// Returns the status of a failed scrape. Firecrawl answers 200 for an unknown host name.
 fn scrape_status(error: &ScrapeError) -> StatusCode {
     match error {
@@ -436,28 +420,14 @@ fn scrape_status(error: &ScrapeError) -> StatusCode {
     }
 }
 
-fn scrape_body(error: &ScrapeError) -> ErrorBody {
+fn file_status(error: &FileError) -> StatusCode {
     match error {
-        ScrapeError::Unresolved(reason) => ErrorBody::scrape_unresolved(reason),
-        ScrapeError::TimedOut { timeout_ms, action } => {
-            ErrorBody::scrape_timeout(*timeout_ms, *action)
-        }
-        ScrapeError::Denied(reason) => ErrorBody::scrape_denied(reason),
-        ScrapeError::Certificate(error) => ErrorBody::scrape_certificate(error),
-        ScrapeError::UnsupportedFile(kind) => ErrorBody::scrape_unsupported_file(kind),
-        ScrapeError::Action { number, reason } => ErrorBody::scrape_action(*number, reason),
-        ScrapeError::Site(reason) => ErrorBody::scrape_site(reason),
-        // Has become the error of the session.
-        ScrapeError::Session(_) => ErrorBody::internal(),
-    }
-}
-
-impl From<ProfileError> for ApiError {
-    fn from(error: ProfileError) -> ApiError {
-        match error {
-            ProfileError::InUse(name) => ApiError::ProfileInUse(name),
-            ProfileError::Store(error) => ApiError::StoreUnusable(error.to_string()),
-            error => ApiError::Internal(error.to_string()),
+        FileError::NotFound => StatusCode::NOT_FOUND,
+        FileError::NotAFile(_) | FileError::NotEmpty | FileError::Denied => StatusCode::CONFLICT,
+        FileError::OverLimit(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        FileError::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
+        FileError::DiskFull { .. } | FileError::Unavailable(_) | FileError::Session(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
         }
     }
 }
@@ -466,11 +436,18 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.log();
         let retry_after_seconds = self.retry_after();
+        let size = match self {
+            ApiError::UnsatisfiableRange(bytes) => Some(format!("bytes */{bytes}")),
+            _ => None,
+        };
         let mut response = (self.status(), Json(self.body())).into_response();
         if let Some(seconds) = retry_after_seconds {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(size) = size.and_then(|size| HeaderValue::try_from(size).ok()) {
+            response.headers_mut().insert(CONTENT_RANGE, size);
         }
         response
     }

@@ -61,11 +61,7 @@ pub(crate) async fn answer_run<F>(
 where
     F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
 {
-    let delivery = Delivery {
-        connection,
-        tracker: state.registry().tracker().clone(),
-        release_time: state.limits().release_time,
-    };
+    let delivery = Delivery::to(connection, state);
     if !wants_events(headers) {
         return Ok(delivery.json(run(None).await?));
     }

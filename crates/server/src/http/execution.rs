@@ -1,10 +1,10 @@
-//! The response to code that ran.
+//! The delivery of responses that can be large: of code that ran, and of files.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -15,6 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::http::client_connection::ClientConnection;
+use crate::http::state::AppState;
 use crate::sessions::Session;
 
 /// The answer to a request whose code ran.
@@ -45,6 +46,15 @@ pub(crate) struct Held {
 }
 
 impl Delivery {
+    /// Returns the delivery to a connection.
+    pub fn to(connection: Arc<ClientConnection>, state: &AppState) -> Delivery {
+        Delivery {
+            connection,
+            tracker: state.registry().tracker().clone(),
+            release_time: state.limits().release_time,
+        }
+    }
+
     /// Returns the answer as JSON. It is sent piece by piece, because output can be large.
     pub fn json(&self, answer: Answer) -> Response {
         let Answer {
@@ -53,6 +63,16 @@ impl Delivery {
             session,
             ..
         } = answer;
+        self.json_pieces(pieces, session, reserved)
+    }
+
+    /// Returns JSON in pieces, of which `reserved` accounts for the memory.
+    pub fn json_pieces<T: Into<Bytes> + 'static>(
+        &self,
+        pieces: impl Iterator<Item = T> + Send + 'static,
+        session: Arc<Session>,
+        reserved: Vec<Reservation>,
+    ) -> Response {
         let held = self.hold(session, reserved);
         let pieces = pieces.map(move |piece| {
             // The closure owns it until the last piece is sent.

@@ -33,10 +33,10 @@ const MAX_BODY_BYTES: usize = 10_000_000;
 
 /// The bytes beyond the maximum that are read and discarded. Most clients do not read a response
 /// while they still send, so without this they would not see the error.
-const MAX_DISCARDED_BYTES: usize = 64_000_000;
+pub(crate) const MAX_DISCARDED_BYTES: usize = 64_000_000;
 
 /// The minimum rate of a body after its first part.
-const MIN_BYTES_PER_SECOND: usize = 16 * 1024;
+const MIN_BYTES_PER_SECOND: u64 = 16 * 1024;
 
 /// The number of characters of a header that an error quotes.
 const MAX_NAMED_CHARS: usize = 100;
@@ -204,6 +204,49 @@ pub(crate) fn token_in(query: &str) -> Option<&str> {
         .find_map(|pair| pair.strip_prefix("token="))
 }
 
+/// The parts of a body that has a minimum rate.
+pub(crate) struct BodyParts {
+    body: Body,
+    received: u64,
+    /// The time at which the next part would be too late if nothing had arrived.
+    first_deadline: Instant,
+}
+
+impl BodyParts {
+    pub fn new(body: Body, limits: ServerLimits) -> BodyParts {
+        BodyParts {
+            body,
+            received: 0,
+            first_deadline: Instant::now() + limits.body_time,
+        }
+    }
+
+    /// Returns the next part, or none at the end of the body.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        loop {
+            let seconds = self.received / MIN_BYTES_PER_SECOND;
+            let deadline = self.first_deadline + Duration::from_secs(seconds);
+            let frame = timeout_at(deadline, self.body.frame())
+                .await
+                .map_err(|_| ApiError::IncompleteBody)?;
+            let Some(frame) = frame else { return Ok(None) };
+            if let Ok(data) = frame.map_err(|_| ApiError::IncompleteBody)?.into_data() {
+                self.received += data.len() as u64;
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// Reads and drops the rest of a body, up to a maximum.
+    pub async fn discard(mut self) {
+        while self.received < MAX_DISCARDED_BYTES as u64 {
+            let Ok(Some(_)) = self.next().await else {
+                return;
+            };
+        }
+    }
+}
+
 /// A request's body while it arrives.
 struct BodyBuffer {
     bytes: Vec<u8>,
@@ -235,7 +278,7 @@ impl BodyBuffer {
     async fn read(
         &mut self,
         headers: &HeaderMap,
-        mut body: Body,
+        body: Body,
         authenticate: impl Fn() -> Result<Team, ApiError>,
     ) -> Result<(), ApiError> {
         let max_unchecked = self.limits.unchecked_body_bytes;
@@ -252,17 +295,8 @@ impl BodyBuffer {
                 return Err(ApiError::TooLarge);
             }
         }
-        let start = Instant::now();
-        loop {
-            let seconds = self.received / MIN_BYTES_PER_SECOND;
-            let deadline = start + self.limits.body_time + Duration::from_secs(seconds as u64);
-            let frame = timeout_at(deadline, body.frame())
-                .await
-                .map_err(|_| ApiError::IncompleteBody)?;
-            let Some(frame) = frame else { break };
-            let Ok(data) = frame.map_err(|_| ApiError::IncompleteBody)?.into_data() else {
-                continue;
-            };
+        let mut parts = BodyParts::new(body, self.limits);
+        while let Some(data) = parts.next().await? {
             let was_small = self.received <= max_unchecked;
             self.received += data.len();
             if was_small && self.received > max_unchecked {
@@ -335,7 +369,7 @@ fn invalid_json(headers: &HeaderMap) -> ApiError {
 }
 
 /// Returns the start of a header's value, or an empty text.
-fn header_text(headers: &HeaderMap, name: &HeaderName) -> String {
+pub(crate) fn header_text(headers: &HeaderMap, name: &HeaderName) -> String {
     let text = headers.get(name).map(HeaderValue::as_bytes);
     let text = String::from_utf8_lossy(text.unwrap_or_default());
     text.chars().take(MAX_NAMED_CHARS).collect()

@@ -15,8 +15,9 @@ use crate::http::error::ApiError;
 use crate::http::forward::{self, NodeAccess, verdict};
 use crate::http::front;
 use crate::http::handlers::{
-    cdp, concurrency, create_session, delete_session, execute, health, list_sessions, live_view,
-    metrics, openapi, operator, probes, profiles, scrape, scrape_interact, show_session, workbench,
+    cdp, concurrency, create_session, delete_session, execute, files, health, list_sessions,
+    live_view, metrics, openapi, operator, probes, profiles, scrape, scrape_interact, show_session,
+    workbench,
 };
 use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::paths::PREFIXES;
@@ -136,11 +137,18 @@ fn team_api_routes(prefix: &str) -> Router<AppState> {
 fn session_api_routes(prefix: &str) -> Router<AppState> {
     let session = || get(show_session::show_session).delete(delete_session::delete_session);
     let execute = || post(execute::execute);
+    let file = get(files::read::read)
+        .put(files::write::write)
+        .delete(files::remove::remove);
     Router::new()
         .route(&format!("{prefix}/{{id}}"), session())
         .route(&format!("{prefix}/{{id}}/"), session())
         .route(&format!("{prefix}/{{id}}/execute"), execute())
         .route(&format!("{prefix}/{{id}}/execute/"), execute())
+        .route(&format!("{prefix}/{{id}}/files"), get(files::list::list))
+        .route(&format!("{prefix}/{{id}}/files/"), get(files::list::list))
+        // A trailing slash belongs to the path of the file.
+        .route(&format!("{prefix}/{{id}}/files/{{*path}}"), file)
 }
 
 /// Interactions with a scrape. Their handlers choose the node that answers.

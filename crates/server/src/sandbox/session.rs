@@ -175,25 +175,28 @@ impl SessionSandbox {
     }
 
     /// Measures the session's files, and stops a little above `max`. `snapshot` contains the
-    /// processes that hold files open.
-    pub async fn measure(&self, max: DiskUsage, snapshot: &Arc<Snapshot>) -> io::Result<DiskUsage> {
+    /// processes that hold files open. Without it, deleted files that are still open do not count.
+    pub async fn measure(
+        &self,
+        max: DiskUsage,
+        snapshot: Option<&Arc<Snapshot>>,
+    ) -> io::Result<DiskUsage> {
         let dir = &self.dir;
+        let snapshot = || snapshot.map(Arc::clone);
         if self.code.user_ids().is_none() {
             return self
                 .code
                 .files()
-                .measure_dirs(vec![dir.root().to_owned()], max, Arc::clone(snapshot))
+                .measure_dirs(vec![dir.root().to_owned()], max, snapshot())
                 .await;
         }
         // Each of the two users can read only its own directories.
         let code_dirs = vec![dir.work(), dir.agent(), dir.tmp()];
         let (code, browser) = tokio::join!(
-            self.code
-                .files()
-                .measure_dirs(code_dirs, max, Arc::clone(snapshot)),
+            self.code.files().measure_dirs(code_dirs, max, snapshot()),
             self.browser
                 .files()
-                .measure_dirs(vec![dir.browser()], max, Arc::clone(snapshot)),
+                .measure_dirs(vec![dir.browser()], max, snapshot()),
         );
         let (code, browser) = (code?, browser?);
         Ok(DiskUsage {

@@ -7,8 +7,8 @@
 //! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
 //!   fixed properties. `resources` are its browser, kernels and files until the end.
 //! - `execution` handles execute requests and the kernels, and `agent` starts the agent-browser
-//!   daemon. `attach` connects CDP clients and viewers, and `workbench` its readers; the session's
-//!   own programs use `program_access`.
+//!   daemon. `files` reads and writes files for clients. `attach` connects CDP clients and viewers,
+//!   and `workbench` its readers; the session's own programs use `program_access`.
 //! - `supervisor` ends a session and cleans up. `profile` and `checkpoints` save its profile.
 //! - `node` has what differs in a cluster: reservations, leases, and the work of a node.
 //! - `limits` enforces the resource limits, and `orphans` finds processes that outlived their
@@ -27,6 +27,7 @@ mod disk;
 mod entry;
 mod error;
 mod execution;
+mod files;
 mod health;
 mod info;
 mod keep_warm;
@@ -60,6 +61,7 @@ pub(crate) use cdp_listener::{CdpListener, CdpListeners};
 pub(crate) use entry::SessionEntry;
 pub(crate) use error::SessionError;
 pub(crate) use execution::execute::Executed;
+pub(crate) use files::{FileError, OpenedFile, Upload};
 pub(crate) use node::member::spawn_member_tasks;
 pub(crate) use program_access::ProgramAccess;
 pub(crate) use registry::{ENDED_KEPT_COUNT, Registry};

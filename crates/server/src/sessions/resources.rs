@@ -18,6 +18,7 @@ use super::agent::Agent;
 use super::cdp_listener::OpenCdpListener;
 use super::execution::history::History;
 use super::execution::kernel_slots::KernelSlots;
+use super::files::turns::FileTurns;
 use super::profile;
 use super::program_access::ProgramAccess;
 use crate::ending::Ending;
@@ -95,6 +96,8 @@ pub(super) struct SessionResources {
     /// Counts messages, output and responses that are not delivered yet.
     pub budget: Budget,
     pub limits: OutputLimits,
+    /// The requests for files.
+    pub files: FileTurns,
 }
 
 impl SessionResources {
@@ -116,6 +119,7 @@ impl SessionResources {
             profile: parts.profile,
             budget: parts.budget,
             limits: parts.limits,
+            files: FileTurns::default(),
         }
     }
 

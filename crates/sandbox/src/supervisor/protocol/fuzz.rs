@@ -23,6 +23,11 @@ const MESSAGES: Vocabulary = Vocabulary {
         "RefillDir",
         "MeasureDirs",
         "UnpackDir",
+        "OpenFile",
+        "PlacePart",
+        "ListDir",
+        "path",
+        "part",
         "dir",
         "dirs",
         "pids",
@@ -142,7 +147,7 @@ fn replies_and_requests_are_complete_or_rejected() {
             assert_eq!(event.encode()[..], sent);
         }
         if let Ok(report) = TaskReply::decode(input) {
-            let reply = TaskReply::new(Ok(report));
+            let reply = TaskReply::new(Ok(report.clone()));
             assert_eq!(TaskReply::decode(&reply.encode()).ok(), Some(report));
         }
         let (mut server, monitor) = UnixStream::pair().expect("a pair");

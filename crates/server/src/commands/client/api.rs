@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::http::HeaderValue;
+use hyper::body::Body;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use hyper::http::{HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
 use serde_json::Value;
 
@@ -19,6 +20,9 @@ const MAX_RESPONSE_BYTES: usize = 1 << 30;
 /// The time limit for a response, besides the time of code. A session may wait for resources, and
 /// its profile may be large.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The additional time for sending a file. No session exists longer.
+const TRANSFER_TIME: Duration = Duration::from_hours(1);
 
 /// The types that an execution can have: the stream first.
 const STREAM_OR_JSON: HeaderValue =
@@ -42,6 +46,18 @@ pub(super) struct Call<'a> {
     /// The path below `/v2/interact`.
     pub path: String,
     pub body: Option<Value>,
+}
+
+/// A request whose body or response is a file.
+#[derive(Debug)]
+pub(super) struct Transfer<'a> {
+    /// An infinitive for errors, such as `read a.txt`.
+    pub action: &'a str,
+    pub method: Method,
+    /// The path below `/v2/interact`, encoded.
+    pub path: String,
+    /// The size of the body, if it is known.
+    pub size: Option<u64>,
 }
 
 /// The JSON of a response.
@@ -136,7 +152,33 @@ impl Api {
             .await
     }
 
-    /// Sends a request. Returns an error for a response that reports one.
+    /// Sends a request whose body or response is a file, and returns the response before its body
+    /// has arrived.
+    pub async fn transfer<B>(
+        &self,
+        transfer: Transfer<'_>,
+        body: B,
+    ) -> Result<Response<Received>, ClientError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Transfer {
+            action,
+            method,
+            path,
+            size,
+        } = transfer;
+        let exchange = Exchange {
+            head_time: PATIENCE + TRANSFER_TIME,
+            idle_time: PATIENCE,
+        };
+        let fields = [(CONTENT_LENGTH, size.map(HeaderValue::from))];
+        let request = self.request(action, method, &path, &fields, body)?;
+        self.exchange(action, exchange, request).await
+    }
+
+    /// Sends a request with JSON. Returns an error for a response that reports one.
     async fn send(
         &self,
         call: Call<'_>,
@@ -155,24 +197,47 @@ impl Api {
             idle_time: limit,
         };
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        let json = HeaderValue::from_static("application/json");
+        let fields = [(CONTENT_TYPE, Some(json)), (ACCEPT, accept)];
+        let request = self.request(action, method, &path, &fields, Full::new(body))?;
+        self.exchange(action, exchange, request).await
+    }
+
+    /// Returns a request with the key and these fields.
+    fn request<B>(
+        &self,
+        action: &str,
+        method: Method,
+        path: &str,
+        fields: &[(HeaderName, Option<HeaderValue>)],
+        body: B,
+    ) -> Result<Request<B>, ClientError> {
         let request = Request::builder()
             .method(method)
             .uri(format!("/v2/interact{path}"))
-            .body(Full::new(body));
+            .body(body);
         let mut request = request.map_err(|error| ClientError::new(action, error.to_string()))?;
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let host = self.connector.server().host_header();
-        let fields = [
-            (HOST, host),
-            (AUTHORIZATION, self.authorization.clone()),
-            (ACCEPT, accept),
-        ];
-        for (name, value) in fields {
+        let own = [(HOST, host), (AUTHORIZATION, self.authorization.clone())];
+        for (name, value) in own.iter().chain(fields) {
             if let Some(value) = value {
-                headers.insert(name, value);
+                request.headers_mut().insert(name, value.clone());
             }
         }
+        Ok(request)
+    }
+
+    /// Sends a request. Returns an error for a response that reports one.
+    async fn exchange<B>(
+        &self,
+        action: &str,
+        exchange: Exchange,
+        request: Request<B>,
+    ) -> Result<Response<Received>, ClientError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let response = exchange
             .send(&self.connector, request)
             .await
@@ -220,6 +285,9 @@ impl Api {
         let fix = match status.as_u16() {
             401 if self.authorization.is_none() => "set HEARTH_API_KEY to a key of the server",
             401 => "set HEARTH_API_KEY to another key: the server does not know this one",
+            404 if answer.text_of("error").starts_with("File ") => {
+                "`hearth files ls` lists the files of the session"
+            }
             403 | 404 => "`hearth ls` lists your sessions",
             410 => "create a new session with `hearth new`",
             429 => "try again later, or end a session with `hearth rm`",

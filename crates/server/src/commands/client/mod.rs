@@ -6,6 +6,7 @@ mod code;
 pub(super) mod error;
 mod event_stream;
 mod exec;
+mod files;
 mod output;
 mod sessions;
 
@@ -15,6 +16,7 @@ use anyhow::Context;
 
 use self::api::Api;
 pub(super) use self::exec::ExecOptions;
+pub(super) use self::files::FilesCommand;
 pub(super) use self::sessions::{ListOptions, NewOptions, OpenOptions, RemoveOptions};
 use super::exit::{report, report_as};
 use crate::config::ServerOptions;
@@ -45,6 +47,10 @@ pub(super) fn remove(options: &RemoveOptions) -> ExitCode {
     run(&options.server, async |api| {
         sessions::remove(api, options).await
     })
+}
+
+pub(super) fn files(command: &FilesCommand) -> ExitCode {
+    run(command.server(), async |api| files::run(api, command).await)
 }
 
 /// Runs code. The exit code is that of the code, or 125 for an error of Hearth.

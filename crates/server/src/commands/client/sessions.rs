@@ -282,7 +282,7 @@ pub(super) async fn delete(api: &Api, id: &str) -> Result<Answer, ClientError> {
 }
 
 /// Returns a time of a response for people: `2026-11-29 22:13:16Z`.
-fn time(text: &str) -> String {
+pub(super) fn time(text: &str) -> String {
     match (text.get(..10), text.get(11..19)) {
         (Some(day), Some(time)) => format!("{day} {time}Z"),
         _ => text.to_owned(),

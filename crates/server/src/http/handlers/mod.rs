@@ -6,6 +6,7 @@ pub(crate) mod concurrency;
 pub(crate) mod create_session;
 pub(crate) mod delete_session;
 pub(crate) mod execute;
+pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod list_sessions;
 pub(crate) mod live_view;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE,
+    RETRY_AFTER,
+};
 use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -22,9 +25,21 @@ pub(crate) fn allow_origins(origins: &[String]) -> Option<CorsLayer> {
     let request_id = HeaderName::from_static(REQUEST_ID);
     let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, request_id.clone()])
-        .expose_headers([RETRY_AFTER, request_id])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            IF_RANGE,
+            RANGE,
+            request_id.clone(),
+        ])
+        .expose_headers([
+            CONTENT_DISPOSITION,
+            CONTENT_RANGE,
+            ETAG,
+            RETRY_AFTER,
+            request_id,
+        ])
         .max_age(MAX_AGE);
     Some(layer)
 }

@@ -1,5 +1,6 @@
 //! Logs and counts every request.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -57,6 +58,14 @@ pub(crate) async fn log_request(
         .get::<MatchedPath>()
         .map_or(NO_ROUTE, MatchedPath::as_str);
     let (method, path) = (method_label(request.method()), request.uri().path());
+    // The names of files are content of the session.
+    let path: Cow<'_, str> = match route.split_once("{*") {
+        Some((fixed, _)) => {
+            let count = fixed.matches('/').count();
+            path.split_inclusive('/').take(count).collect()
+        }
+        None => path.into(),
+    };
     let path = &path[..path.floor_char_boundary(state.limits().log_path_bytes)];
     let connection = request.extensions().get::<Arc<ClientConnection>>().cloned();
     // The query is left out because it can contain a token.

@@ -3,12 +3,13 @@
 //! The request waits for its turn in the kernel slot of its language. The code then runs in a
 //! kernel or a shell (`run_code`), and its outcome becomes a response (`outcome`).
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_browser::OpenDialog;
+use hearth_browser::{FinishedDownload, OpenDialog};
 use hearth_budget::Reservation;
-use hearth_contract::{ExecuteRequest, ExecuteResponse, Language, PastExecution};
+use hearth_contract::{DownloadedFile, ExecuteRequest, ExecuteResponse, Language, PastExecution};
 use hearth_runner::{LiveOutput, Outcome, RunError};
 use jiff::SignedDuration;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -18,7 +19,9 @@ use super::outcome::{Circumstances, classify, is_timeout, plan_response, timed_o
 use super::run_code::{CodeRun, NotRun};
 use crate::clock;
 use crate::metrics::ExecuteOutcome;
+use crate::sandbox::dirs::SessionDir;
 use crate::sessions::error::SessionError;
+use crate::sessions::files::place::client_path;
 use crate::sessions::resources::SessionResources;
 use crate::sessions::session::Session;
 use crate::sessions::spans::record_language;
@@ -96,6 +99,7 @@ impl Session {
             resources: &resources,
             session_span: &self.span,
         };
+        let downloads = resources.browser.download_count();
         let running = async {
             match request.language {
                 Language::Bash => code_run.run_in_shell().await,
@@ -108,7 +112,17 @@ impl Session {
             Err(NotRun::TimedOut) => timed_out_before_start(),
             Err(NotRun::Failed(error)) => return Err(self.not_started(&resources, &error)),
         };
-        Ok(self.finish(request, &resources, outcome, dialogs, metrics))
+        let (executed, counted) = self.finish(request, &resources, outcome, dialogs, metrics);
+        let downloaded = resources.browser.downloads_since(downloads);
+        let files = downloaded_files(downloaded, &resources.sandbox.dir);
+        let response = executed.response.with_files(files);
+        Ok((
+            Executed {
+                response,
+                ..executed
+            },
+            counted,
+        ))
     }
 
     /// Records the outcome and turns it into a response.
@@ -219,6 +233,19 @@ async fn with_dialogs<T>(
 fn to_contract(dialog: OpenDialog) -> hearth_contract::OpenDialog {
     let OpenDialog { kind, message } = dialog;
     hearth_contract::OpenDialog { kind, message }
+}
+
+/// Returns the downloads that clients can read.
+fn downloaded_files(downloads: Vec<FinishedDownload>, dirs: &SessionDir) -> Vec<DownloadedFile> {
+    let files = downloads.into_iter().filter_map(|download| {
+        let FinishedDownload { path, name, bytes } = download;
+        Some(DownloadedFile {
+            path: client_path(Path::new(&path), dirs)?.into(),
+            name,
+            size_bytes: bytes,
+        })
+    });
+    files.collect()
 }
 
 /// Returns the current tab. Opens one if the last tab was closed.

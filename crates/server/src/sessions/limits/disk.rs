@@ -161,7 +161,7 @@ async fn enforce(
     let mut largest: Option<(u64, Arc<Session>)> = None;
     let mut has_ended_any = false;
     for (session, resources) in sessions {
-        let measuring = reserve.read(async || resources.sandbox.measure(max, snapshot).await);
+        let measuring = reserve.read(async || resources.sandbox.measure(max, Some(snapshot)).await);
         let usage = match measuring.await {
             Ok(usage) => usage,
             Err(error) => {
