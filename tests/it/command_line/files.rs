@@ -2,13 +2,14 @@
 
 use std::fs;
 
+use hearth_test_support::TestServer;
 use serde_json::Value;
 
-use super::{keyless, run, run_reading};
+use super::{run, run_reading};
 
 #[tokio::test]
 async fn files_are_put_listed_got_and_removed() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let local = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
     fs::write(local("in.csv"), "a,b\n1,2\n").expect("written");
@@ -49,7 +50,7 @@ async fn files_are_put_listed_got_and_removed() {
 
 #[tokio::test]
 async fn stdin_is_a_file_of_any_size() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     run(&server, &["new"]).await.ok();
     let text = "x".repeat(3 << 20);
     let put = run_reading(&server, &["files", "put", "-", "large"], &text).await;
@@ -61,7 +62,7 @@ async fn stdin_is_a_file_of_any_size() {
 
 #[tokio::test]
 async fn errors_about_files_name_the_file_and_the_fix() {
-    let server = keyless().await;
+    let server = TestServer::start().await;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let target = dir.path().join("kept");
     fs::write(&target, "earlier").expect("written");
