@@ -52,6 +52,31 @@ const CITED: &[Cited] = &[
         ],
     ),
     cited(
+        "S15",
+        "requests for files lead out of the working directory by no path, link or race, and wait \
+         for no pipe",
+        &[
+            "links_are_never_followed",
+            "a_file_that_is_swapped_with_a_link_never_leads_outside",
+            "paths_lead_nowhere_above_the_working_directory",
+            "links_lead_nowhere",
+            "files_that_are_not_regular_are_rejected_at_once",
+            "files_that_code_swaps_with_links_never_lead_outside",
+            "files_of_other_teams_are_out_of_reach",
+        ],
+    ),
+    cited(
+        "R7",
+        "uploads end at the limits of the session and of the disk, and leave nothing if they break off",
+        &[
+            "an_upload_that_exceeds_the_disk_limit_is_rejected_before_it_is_sent",
+            "an_upload_without_a_size_ends_at_the_disk_limit",
+            "no_upload_fills_the_disk_of_the_server",
+            "requests_for_files_of_one_session_have_a_maximum",
+            "an_upload_that_breaks_off_leaves_the_earlier_file_and_nothing_else",
+        ],
+    ),
+    cited(
         "R1",
         "a thousand mixed executions leave nothing behind",
         &["a_thousand_mixed_executions_leave_nothing"],
