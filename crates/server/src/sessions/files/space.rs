@@ -115,7 +115,7 @@ mod tests {
         space
     }
 
-    fn is_over_space<T>(result: Result<T, FileError>) -> bool {
+    fn is_over_space<T>(result: &Result<T, FileError>) -> bool {
         matches!(result, Err(FileError::OverLimit(Limit::DiskMb(10))))
     }
 
@@ -125,12 +125,12 @@ mod tests {
         let (mut one, mut two) = (space(&uploads, 4), space(&uploads, 4));
         one.grow(4 * MB).expect("it fits");
         two.grow(2 * MB).expect("it fits");
-        assert!(is_over_space(two.grow(1)));
+        assert!(is_over_space(&two.grow(1)));
         // An upload that ends early returns its space.
         drop(one);
         two.grow(4 * MB).expect("it fits");
         assert_eq!(two.reserved(), 6 * MB);
-        assert!(is_over_space(two.grow(1)));
+        assert!(is_over_space(&two.grow(1)));
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         one.grow(4 * MB).expect("it fits");
         one.complete();
         drop(one);
-        assert!(is_over_space(two.grow(3 * MB)));
+        assert!(is_over_space(&two.grow(3 * MB)));
         // The measurement of this one contains it.
         let mut three = space(&uploads, 8);
         three.grow(2 * MB).expect("it fits");
@@ -155,9 +155,9 @@ mod tests {
             Space::new(&uploads, &LIMITS).set_used(DiskUsage { bytes, files }, &LIMITS)
         };
         assert!(set(10 * MB, 4).is_ok());
-        assert!(is_over_space(set(10 * MB + 1, 1)));
+        assert!(is_over_space(&set(10 * MB + 1, 1)));
         let files = set(0, 5);
         assert!(matches!(files, Err(FileError::OverLimit(Limit::Files(5)))));
-        assert!(is_over_space(set(u64::MAX, 1)));
+        assert!(is_over_space(&set(u64::MAX, 1)));
     }
 }
