@@ -137,6 +137,8 @@ async fn a_client_that_reads_late_delays_nothing_and_gets_the_end() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_OUTPUT_BYTES", "8000000")
         .setting("HEARTH_SESSION_BUFFER_MB", "20")
+        // The history counts in the same memory, until the session ends.
+        .setting("HEARTH_EXECUTION_HISTORY", "off")
         .start()
         .await;
     let session = server.session().await;
