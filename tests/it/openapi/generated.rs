@@ -118,8 +118,12 @@ async fn a_generated_client_in_python_works() {
         .chain(options.split_ascii_whitespace())
         .collect();
     let printed = run(dir, &python, &arguments, &[("COLUMNS", "200")]).await;
-    // It knows no types for metrics, pictures, and files, which have two routes.
-    let omitted = printed.matches("WARNING").count();
-    assert_eq!(omitted, 4, "{printed}");
+    // It knows no types for files, metrics and pictures.
+    let untyped = ["/files/{path} within", "/metrics within", "/picture within"];
+    let warnings = printed.lines().filter(|line| line.contains("WARNING"));
+    let unexpected: Vec<&str> = warnings
+        .filter(|line| !untyped.iter().any(|route| line.contains(route)))
+        .collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}\n{printed}");
     check(dir, &python, "program.py").await;
 }
