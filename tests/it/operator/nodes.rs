@@ -43,6 +43,10 @@ async fn the_page_of_a_node_shows_all_nodes_and_their_sessions() {
             .await;
     }
     operator.act("await desk.waitForFunction(() => [...document.querySelectorAll('#sessions img')].filter((img) => img.naturalWidth > 100).length === 2)").await;
+    // The number comes with the next heartbeat of that node.
+    operator
+        .act("await desk.locator('#nodes').getByText('2 of 2 sessions', { exact: true }).waitFor()")
+        .await;
     let seen = operator
         .see("[await desk.locator('#nodes').innerText(), await desk.locator('#sessions').innerText()]")
         .await;

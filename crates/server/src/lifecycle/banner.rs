@@ -39,10 +39,9 @@ for the workbench, or try it here{hint}:
 
 "#
     );
-    print(&text);
-    if is_test {
-        print(TEST_MODE);
-    }
+    // The warning comes first, because a program that waits for the server may stop reading then.
+    let warning = if is_test { TEST_MODE } else { "" };
+    print(&format!("{warning}{text}"));
 }
 
 pub(super) fn print(text: &str) {
