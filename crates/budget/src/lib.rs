@@ -87,8 +87,8 @@ impl Budget {
         self.0.denied_in_children.load(Ordering::Relaxed)
     }
 
-    /// Returns true if more than half of this budget or of one above it is reserved. What is only
-    /// kept for convenience is then given up.
+    /// Returns true if more than half of this budget or of one above it is reserved. Callers then
+    /// drop what they keep only for convenience.
     pub fn is_scarce(&self) -> bool {
         let Counter { limit, parent, .. } = &*self.0;
         self.used() > limit / 2 || parent.as_ref().is_some_and(Self::is_scarce)

@@ -106,6 +106,9 @@ async fn a_session_is_created_with_its_options_and_ended() {
     // The browser rejects the value, so nothing is sent.
     desk.act("await desk.getByLabel(/^Ends after/).fill('120'); await desk.getByRole('button', { name: 'Create' }).click(); await desk.waitForURL(/#\\/sessions\\//)")
         .await;
+    // Chromium reports the URL of a page without a title as its title.
+    desk.act("await desk.locator('#page-url').getByText('about:blank', { exact: true }).waitFor(); await desk.locator('#page-title').getByText('Untitled', { exact: true }).waitFor()")
+        .await;
     let listed = server.list("").await.ok();
     let sessions = listed["sessions"].as_array().expect("a list");
     assert_eq!(sessions.len(), 1, "{listed}");

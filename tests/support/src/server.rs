@@ -153,11 +153,6 @@ impl TestServer {
         &self.direct
     }
 
-    /// Returns true if clients reach this server through another node.
-    pub fn is_behind_entry(&self) -> bool {
-        self.entry.is_some()
-    }
-
     /// Returns the key that clients need although the test has set none.
     pub fn key(&self) -> Option<&str> {
         self.entry.as_ref()?.key.as_deref()

@@ -1,19 +1,18 @@
 // The operator page. Polls the state of the server every two seconds and updates the page in place.
 //
 // - sessions.js  the cards of the sessions
+// - key.js       the key that requests carry
 // - words.js     formats times and sizes, updates elements in place
 //
 // Titles, URLs and names come from untrusted pages and clients. The page shows them only as text.
 
+import { currentKey, setKey, takeKey } from './key.js';
 import { SessionCards } from './sessions.js';
 import { age, bytes, fillList, make, setText, shortId, span } from './words.js';
 
 const POLL_MS = 2000;
 const MAX_WAIT_MS = 10000;
 const RESPONSE_TIMEOUT_MS = 10000;
-const KEY_ITEM = 'hearth-key';
-/** A key, which consists of the characters that are valid in a header. */
-const KEY_FORM = /^[\x21-\x7e]+$/;
 /** The multiple of its minimum below which memory or disk space is low. */
 const LOW_FACTOR = 2;
 /** The length of the disk bar as a multiple of the minimum, if the size of the disk is unknown. */
@@ -39,7 +38,6 @@ const cards = new SessionCards(element('sessions'), {
   lostFocus: () => element('heading').focus({ preventScroll: true }),
 });
 
-let key = sessionStorage.getItem(KEY_ITEM) ?? '';
 let isAskingForKey = false;
 let isPolling = false;
 let pollTimer = 0;
@@ -49,7 +47,7 @@ let answeredAt = new Date();
 
 document.addEventListener('visibilitychange', poll);
 addEventListener('online', poll);
-element('entry').addEventListener('submit', takeKey);
+element('entry').addEventListener('submit', enterKey);
 element('forget').addEventListener('click', () => askForKey(''));
 poll();
 
@@ -60,7 +58,7 @@ function request(path, options = {}) {
     cache: 'no-store',
     signal: AbortSignal.timeout(RESPONSE_TIMEOUT_MS),
     ...options,
-    headers: key ? { Authorization: `Bearer ${key}` } : {},
+    headers: currentKey() ? { Authorization: `Bearer ${currentKey()}` } : {},
   });
 }
 
@@ -68,16 +66,16 @@ async function poll() {
   if (isPolling || isAskingForKey || document.hidden) return;
   clearTimeout(pollTimer);
   isPolling = true;
-  const keyOfPoll = key;
+  const keyOfPoll = currentKey();
   const answer = await askForState();
   isPolling = false;
-  if (keyOfPoll !== key || isAskingForKey) {
+  if (keyOfPoll !== currentKey() || isAskingForKey) {
     poll();
     return;
   }
   failures = answer.state ? 0 : failures + 1;
   pollTimer = setTimeout(poll, Math.min(POLL_MS * 2 ** Math.max(failures - 1, 0), MAX_WAIT_MS));
-  if (answer.status === 401) askForKey(key ? 'The server does not accept this key.' : '');
+  if (answer.status === 401) askForKey(keyOfPoll ? 'The server does not accept this key.' : '');
   else if (answer.state) showState(answer.state);
   else showLoss(answer.status);
 }
@@ -97,6 +95,7 @@ function askForKey(rejection) {
   clearTimeout(pollTimer);
   isAskingForKey = true;
   setKey('');
+  element('forget').hidden = true;
   cards.clear();
   showHealth('waiting', 'Key required');
   document.title = 'Hearth';
@@ -107,26 +106,13 @@ function askForKey(rejection) {
   element('key').focus();
 }
 
-function takeKey(event) {
+function enterKey(event) {
   event.preventDefault();
-  const text = element('key').value.trim();
-  element('key').value = '';
-  if (!KEY_FORM.test(text)) {
-    setText(element('rejection'), 'A key contains only ASCII letters, digits and punctuation.');
-    return;
-  }
+  if (!takeKey()) return;
   isAskingForKey = false;
-  setKey(text);
-  setText(element('rejection'), '');
+  element('forget').hidden = false;
   showHealth('waiting', 'Connecting');
   poll();
-}
-
-function setKey(text) {
-  key = text;
-  if (key) sessionStorage.setItem(KEY_ITEM, key);
-  else sessionStorage.removeItem(KEY_ITEM);
-  element('forget').hidden = !key;
 }
 
 // Health
@@ -138,7 +124,7 @@ function showState(state) {
   else showHealth('bad', 'Not ready', state.reasons);
   document.title = state.ready ? `${state.sessions.length} · Hearth` : 'Not ready · Hearth';
   body.dataset.scope = state.scope;
-  element('forget').hidden = !key;
+  element('forget').hidden = !currentKey();
   element('entry').hidden = true;
   element('state').hidden = false;
   showAbout(state, now);
@@ -286,7 +272,7 @@ function nodeState({ state, ready, answers }) {
 function showSessions({ sessions, scope }, now) {
   const name = scope === 'team' ? "Your team's sessions" : 'Sessions';
   setText(element('heading'), sessions.length > 0 ? `${name} (${sessions.length})` : name);
-  const header = key ? ' -H "Authorization: Bearer $FIRECRAWL_API_KEY"' : '';
+  const header = currentKey() ? ' -H "Authorization: Bearer $FIRECRAWL_API_KEY"' : '';
   setText(element('example'), `curl -X POST${header} ${location.origin}/v2/interact`);
   element('empty').hidden = sessions.length > 0;
   cards.show(sessions, now);

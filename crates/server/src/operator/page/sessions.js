@@ -1,7 +1,7 @@
 // The cards of the sessions, each with a thumbnail and a button to end it. Cards are kept between
 // updates.
 
-import { age, bytes, cutInTheMiddle, fillList, make, setText, shortId, span } from './words.js';
+import { age, bytes, cutInTheMiddle, fillList, make, setText, shortId, span, titleOf } from './words.js';
 
 const THUMBNAIL_INTERVAL_MS = 3000;
 const CHECK_INTERVAL_MS = 250;
@@ -128,7 +128,7 @@ class Card {
     const { team, title, url, liveViewUrl, hasPicture } = session;
     setText(this.#team, team ?? '');
     this.#team.title = team ?? '';
-    setText(this.#title, title || 'Untitled');
+    setText(this.#title, titleOf(session));
     this.#title.title = title ?? '';
     setText(this.#url, cutInTheMiddle(url ?? 'No page', MAX_URL_LENGTH));
     this.#url.title = url ?? '';

@@ -50,6 +50,11 @@ export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
+/** Returns the title of a session's page. Chromium reports the URL of a page that has no title. */
+export function titleOf({ title, url }) {
+  return title && title !== url ? title : 'Untitled';
+}
+
 /** Updates a list in place. Rows consist of cells `[class, text, full text]`. */
 export function fillList(list, rows) {
   keepChildren(list, rows.length, 'li');

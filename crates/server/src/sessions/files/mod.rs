@@ -1,8 +1,8 @@
 //! The files in the working directory of a session, for clients.
 //!
-//! Session code controls what is in the directory, so the server opens nothing there. A worker that
-//! runs as the session's user opens files and passes their descriptors, from which the server reads
-//! and to which it writes.
+//! Session code controls the directory, so the server opens no path in it. A worker that runs as
+//! the session's user opens the files and passes their descriptors, which the server reads and
+//! writes.
 //!
 //! - `reading` lists, removes and reads files. `upload` writes one.
 //! - `place` is where a path leads to.

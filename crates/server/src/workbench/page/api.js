@@ -1,22 +1,8 @@
-// Requests to the server, with the key that they carry, and server-sent events.
+// Requests to the server, and server-sent events.
 
-const KEY_ITEM = 'hearth-key';
+import { currentKey } from '/operator/page/key.js';
+
 const RESPONSE_TIMEOUT_MS = 30000;
-/** A key, which consists of the characters that are valid in a header. */
-export const KEY_FORM = /^[\x21-\x7e]+$/;
-
-let key = sessionStorage.getItem(KEY_ITEM) ?? '';
-
-export function hasKey() {
-  return key !== '';
-}
-
-/** Keeps a key until the tab is closed. An empty one is forgotten. */
-export function setKey(text) {
-  key = text;
-  if (key) sessionStorage.setItem(KEY_ITEM, key);
-  else sessionStorage.removeItem(KEY_ITEM);
-}
 
 /** An error that the server has sent, or a lost connection (status 0). */
 export class Failure extends Error {
@@ -32,7 +18,7 @@ export class Failure extends Error {
  */
 export async function send(path, { json, headers = {}, signal = AbortSignal.timeout(RESPONSE_TIMEOUT_MS), ...options } = {}) {
   const sent = { ...headers };
-  if (key) sent.Authorization = `Bearer ${key}`;
+  if (currentKey()) sent.Authorization = `Bearer ${currentKey()}`;
   if (json !== undefined) sent['Content-Type'] = 'application/json';
   const body = json === undefined ? options.body : JSON.stringify(json);
   try {

@@ -1,15 +1,16 @@
 // The workbench: a list of sessions, and a page for each of them. The part of the address after `#`
 // selects what is shown. Polls the state of the server every two seconds while the tab is visible.
 //
-// - api.js            requests, the key, server-sent events
+// - api.js            requests and server-sent events
 // - session_list.js   the list, with search, filter and the dialog for a new session
 // - session_page.js   one session: live view, code, output and what its page does
 //
 // Titles, addresses, names and output come from untrusted pages and code. The workbench shows them
 // only as text.
 
+import { currentKey, setKey, takeKey } from '/operator/page/key.js';
 import { setText } from '/operator/page/words.js';
-import { KEY_FORM, ask, hasKey, send, setKey } from './api.js';
+import { ask, send } from './api.js';
 import { SessionList } from './session_list.js';
 import { SessionPage } from './session_page.js';
 
@@ -32,7 +33,7 @@ let canUseApi = null;
 document.addEventListener('visibilitychange', poll);
 addEventListener('online', poll);
 addEventListener('hashchange', route);
-element('entry').addEventListener('submit', takeKey);
+element('entry').addEventListener('submit', enterKey);
 element('forget').addEventListener('click', () => askForKey(''));
 poll();
 
@@ -46,7 +47,7 @@ async function poll() {
     if (!isAskingForKey) showState(next);
     failures = 0;
   } catch (error) {
-    if (error.status === 401) askForKey(hasKey() ? 'The server does not accept this key.' : '');
+    if (error.status === 401) askForKey(currentKey() ? 'The server does not accept this key.' : '');
     else showLoss(error);
     failures += 1;
   } finally {
@@ -67,7 +68,7 @@ function showState(next) {
   state = next;
   showProblem('');
   showHealth(state.ready ? 'ready' : 'bad', state.ready ? 'Ready' : 'Not ready');
-  element('forget').hidden = !hasKey();
+  element('forget').hidden = !currentKey();
   element('entry').hidden = true;
   list.show(state, canUseApi);
   if (isFirst) route();
@@ -130,17 +131,10 @@ function askForKey(rejection) {
   element('key').focus();
 }
 
-function takeKey(event) {
+function enterKey(event) {
   event.preventDefault();
-  const text = element('key').value.trim();
-  element('key').value = '';
-  if (!KEY_FORM.test(text)) {
-    setText(element('rejection'), 'A key contains only ASCII letters, digits and punctuation.');
-    return;
-  }
+  if (!takeKey()) return;
   isAskingForKey = false;
-  setKey(text);
-  setText(element('rejection'), '');
   showHealth('waiting', 'Connecting');
   poll();
 }

@@ -1,7 +1,7 @@
 // The list of sessions, with search, a filter for teams and the sessions that have ended lately.
 // Rows are kept between updates.
 
-import { age, bytes, cutInTheMiddle, fillList, make, setText, shortId, span } from '/operator/page/words.js';
+import { age, bytes, cutInTheMiddle, fillList, make, setText, shortId, span, titleOf } from '/operator/page/words.js';
 import { Failure, ask } from './api.js';
 import { badgesOf, showBadges } from './badges.js';
 import { SessionDialog } from './new_session.js';
@@ -143,7 +143,7 @@ class Row {
   }
 
   fill(session, now, canUseApi) {
-    setText(this.#link, session.title || session.url || 'Untitled');
+    setText(this.#link, titleOf(session));
     showBadges(this.#badges, badgesOf(session));
     setText(this.#url, cutInTheMiddle(session.url ?? 'No page', MAX_URL_LENGTH));
     this.#url.title = session.url ?? '';

@@ -9,7 +9,7 @@
 // - page_lines.js  the console and the requests of the page
 // - file_list.js   the files of the session
 
-import { setText, shortId } from '/operator/page/words.js';
+import { setText, shortId, titleOf } from '/operator/page/words.js';
 import { ask } from './api.js';
 import { badgesOf, showBadges } from './badges.js';
 import { copyAs } from './copy_as.js';
@@ -89,7 +89,7 @@ export class SessionPage {
     if (!this.#id) return;
     const session = state.sessions.find((one) => one.id === this.#id);
     if (session) {
-      setText(element('page-title'), session.title || 'Untitled');
+      setText(element('page-title'), titleOf(session));
       setText(element('page-url'), session.url ?? '');
       showBadges(element('session-badges'), badgesOf(session));
       this.#past.notice(session);
