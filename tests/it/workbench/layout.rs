@@ -50,6 +50,23 @@ async fn nothing_is_cut_off_on_a_phone() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn the_key_form_fits_on_a_phone() {
+    let server = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "key-of-a-team")
+        .start()
+        .await;
+    let desk = Desk::before(&server, "", PHONE).await;
+    desk.act("await desk.setViewportSize({ width: 320, height: 568 }); await desk.locator('#key:focus').waitFor()")
+        .await;
+    let outside = desk
+        .see("await desk.evaluate(() => { const form = document.getElementById('entry'); return [...form.querySelectorAll('*')].filter((part) => part.getBoundingClientRect().right > form.getBoundingClientRect().right - 16).map((part) => part.outerHTML) })")
+        .await;
+    assert_eq!(outside, json!([]));
+    desk.leave(&server).await;
+    server.stop().await;
+}
+
 /// The contrast between the text and the background of an element, as WCAG defines it.
 const CONTRAST: &str = "var contrast = (selector) => desk.evaluate((selector) => {
     const luminance = (color) => {
