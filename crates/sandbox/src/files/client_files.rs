@@ -22,7 +22,8 @@ use crate::files::relative_path::RelativePath;
 /// Maximum number of entries in a listing.
 const MAX_ENTRIES: usize = 10_000;
 
-/// Maximum size of a listing, as the worker sends it.
+/// Maximum size of a listing, as the worker sends it and with the path of the directory before
+/// each name, as clients get it.
 pub(crate) const MAX_LISTING_BYTES: usize = 2 << 20;
 
 /// Opens a directory only as a place, which needs no right to read it.
@@ -165,6 +166,9 @@ pub(crate) fn list_dir(dir: &Path, path: Option<&RelativePath>) -> io::Result<Li
             listing.is_truncated = true;
         }
     }
+    let prefix = path.map_or(Ok(0), |path| {
+        serde_json::to_vec(path.as_str()).map(|json| json.len())
+    })?;
     let mut bytes = 0;
     for name in names {
         // Fails if the file was removed meanwhile.
@@ -177,7 +181,7 @@ pub(crate) fn list_dir(dir: &Path, path: Option<&RelativePath>) -> io::Result<Li
             bytes: u64::try_from(stat.st_size).unwrap_or(0),
             modified_ms: modified_ms(&stat),
         };
-        bytes += serde_json::to_vec(&entry)?.len() + 1;
+        bytes += prefix + serde_json::to_vec(&entry)?.len() + 1;
         if bytes > MAX_LISTING_BYTES {
             listing.is_truncated = true;
             break;

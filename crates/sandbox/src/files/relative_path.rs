@@ -61,7 +61,7 @@ impl RelativePath {
     }
 
     /// Returns all names.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }
 

@@ -1,13 +1,16 @@
 //! Passes descriptors over Unix sockets (`SCM_RIGHTS`, `unix(7)`).
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-use nix::cmsg_space;
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
-use crate::sys;
+/// The maximum number of descriptors in a message (`SCM_MAX_FD` in the kernel).
+const MAX_FDS: usize = 253;
 
 /// Sends `bytes`, and duplicates of `fds` with them. `bytes` must fit into the socket's buffer.
 pub(crate) fn send_with_fds(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd]) -> io::Result<()> {
@@ -27,39 +30,59 @@ pub(crate) fn send_with_fds(socket: &impl AsRawFd, bytes: &[u8], fds: &[RawFd]) 
     Ok(())
 }
 
-/// Fills `bytes`, and returns how many bytes arrived and the descriptors that came with them.
+/// Fills `bytes`, and returns how many bytes arrived and the descriptors that came with them. Fails
+/// with `EMFILE` if this process cannot have that many.
 pub(crate) fn receive_with_fds(
     socket: &UnixStream,
     bytes: &mut [u8],
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
-    receive(socket, bytes, MsgFlags::MSG_WAITALL)
+    receive(socket, bytes, RecvFlags::WAITALL)
 }
 
 /// Receives at most `bytes` from a socket that does not block, and returns how many bytes arrived
-/// and the descriptors that came with them. 0 bytes are the end of the stream.
+/// and the descriptors that came with them. 0 bytes are the end of the stream. Fails with `EMFILE`
+/// if this process cannot have that many.
 pub(crate) fn receive_part_with_fds(
-    socket: &impl AsRawFd,
+    socket: &impl AsFd,
     bytes: &mut [u8],
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
-    receive(socket, bytes, MsgFlags::MSG_DONTWAIT)
+    receive(socket, bytes, RecvFlags::DONTWAIT)
 }
 
 fn receive(
-    socket: &impl AsRawFd,
+    socket: &impl AsFd,
     bytes: &mut [u8],
-    flags: MsgFlags,
+    flags: RecvFlags,
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut space = cmsg_space!([RawFd; 16]);
-    let mut fds = Vec::new();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    // Owns the descriptors that have arrived, also those of a truncated message.
+    let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(bytes)];
-    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-    for part in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(received) = part {
-            for fd in received {
-                fds.push(sys::take_received_fd(fd)?);
-            }
+    let flags = flags | RecvFlags::CMSG_CLOEXEC;
+    let message = recvmsg(socket, &mut parts, &mut control, flags)?;
+    let mut fds = Vec::new();
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = part {
+            fds.extend(received);
         }
     }
+    // The space suffices for every message, so the kernel could not create all descriptors.
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(Errno::MFILE.into());
+    }
     Ok((message.bytes, fds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_descriptor_of_a_message_has_an_owner() {
+        let (sender, receiver) = UnixStream::pair().expect("a pair");
+        let passed = vec![sender.as_raw_fd(); MAX_FDS];
+        send_with_fds(&sender, b"x", &passed).expect("sent");
+        let received = receive_with_fds(&receiver, &mut [0; 1]).expect("received");
+        assert_eq!((received.0, received.1.len()), (1, MAX_FDS));
+    }
 }

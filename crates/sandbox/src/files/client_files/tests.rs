@@ -271,3 +271,28 @@ fn a_listing_has_limits() {
     );
     assert!(bytes > MAX_LISTING_BYTES / 2, "{bytes}");
 }
+
+#[test]
+fn the_path_of_a_directory_counts_for_each_entry() {
+    let Dirs { work, .. } = dirs();
+    let names = ["\u{1}".repeat(250), "\u{2}".repeat(250)];
+    let deep = work.path().join(&names[0]).join(&names[1]);
+    fs::create_dir_all(&deep).expect("made");
+    for number in 0..2000 {
+        File::create(deep.join(format!("{number:06}"))).expect("made");
+    }
+    let path = names.join("/");
+    let listing = list_dir(
+        work.path(),
+        Some(&RelativePath::parse(&path).expect("a valid path")),
+    )
+    .expect("listed");
+    let escaped = serde_json::to_vec(&path).expect("encoded").len();
+    assert!(listing.is_truncated);
+    assert!(
+        listing.entries.len() * escaped <= MAX_LISTING_BYTES,
+        "{}",
+        listing.entries.len()
+    );
+    assert!(!listing.entries.is_empty());
+}
