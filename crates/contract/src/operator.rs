@@ -269,6 +269,9 @@ pub struct OperatorSession {
     /// The node of a cluster that has the session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// Set for the session of a scrape, which only the operator sees.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_scrape: bool,
     /// The creation time.
     pub created_at: String,
     /// The latest time at which the session ends.

@@ -169,6 +169,16 @@ async fn a_long_listing_says_that_it_is_truncated() {
 }
 
 #[tokio::test]
+async fn a_directory_that_the_code_has_locked_is_not_listed() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    session.bash("mkdir locked && chmod 000 locked").await.ok();
+    let listed = list(&server, &session, "?path=locked").await;
+    assert_eq!(listed.status, 409, "{listed:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn missing_files_and_ended_sessions_have_errors() {
     let server = TestServer::start().await;
     let session = server.session().await;

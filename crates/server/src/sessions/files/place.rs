@@ -55,7 +55,10 @@ impl Place {
 /// Returns the path with which clients read a file, if they can.
 pub(in crate::sessions) fn client_path(file: &Path, dirs: &SessionDir) -> Option<RelativePath> {
     if let Ok(path) = file.strip_prefix(dirs.work()) {
-        return RelativePath::parse(path.to_str()?).ok();
+        // Clients who read a directory of that name get the directory for downloads.
+        let is_hidden = path.starts_with(DOWNLOADS);
+        let path = RelativePath::parse(path.to_str()?).ok();
+        return path.filter(|_| !is_hidden);
     }
     let path = file.strip_prefix(dirs.downloads()).ok()?.to_str()?;
     RelativePath::parse(&format!("{DOWNLOADS}/{path}")).ok()
@@ -99,6 +102,7 @@ mod tests {
         }
         for file in [
             "/s/1/work",
+            "/s/1/work/.downloads/x",
             "/s/1/b/user-data/x",
             "/s/12/work/a",
             "/tmp/x",

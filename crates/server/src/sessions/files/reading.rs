@@ -75,7 +75,8 @@ impl Session {
         });
         let file = opening.await?;
         let about = file.metadata().map_err(|error| FileError::of(&error))?;
-        let (seconds, nanoseconds) = (about.mtime(), about.mtime_nsec());
+        // Code can set the time of modification, but not this one.
+        let (seconds, nanoseconds) = (about.ctime(), about.ctime_nsec());
         Ok(OpenedFile {
             bytes: about.len(),
             version: format!(

@@ -4,8 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::error::FileError;
+use crate::sessions::error::SessionError;
 use crate::sessions::resources::SessionResources;
 use crate::sessions::session::Session;
 
@@ -28,6 +30,14 @@ impl FileRequest {
 }
 
 impl Session {
+    /// Returns a token for a task in the session's directory, or none if the session ends. The end
+    /// of the session waits for all tokens before it removes the directory.
+    pub(super) fn file_task(&self, resources: &SessionResources) -> Option<TaskTrackerToken> {
+        // In this order, because the session may end at any time.
+        let token = resources.tasks.token();
+        self.ending().is_none().then_some(token)
+    }
+
     /// Runs a task of the file worker. It continues if the caller is gone, so that the end of the
     /// session waits for it.
     pub(super) async fn work<T, F>(
@@ -39,7 +49,9 @@ impl Session {
         T: Send + 'static,
         F: Future<Output = io::Result<T>> + Send + 'static,
     {
+        let token = self.file_task(resources).ok_or(SessionError::Ended)?;
         let working = resources.tasks.spawn(task(Arc::clone(resources)));
+        drop(token);
         let worked = working
             .await
             .map_err(|error| FileError::Unavailable(error.to_string()))?;

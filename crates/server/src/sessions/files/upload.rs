@@ -34,17 +34,24 @@ const SPACE_STEP: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Upload {
     session: Arc<Session>,
-    resources: Arc<SessionResources>,
-    target: Target,
+    part: Part,
     file: Arc<File>,
     /// Bytes that are not written yet.
     pending: Vec<u8>,
     received: u64,
     space: Space,
     disk: DiskCheck,
-    is_placed: bool,
     _turn: OwnedSemaphorePermit,
     _buffers: Reservation,
+}
+
+/// The file of an upload that is not complete. Dropping it removes the file.
+#[derive(Debug)]
+struct Part {
+    session: Arc<Session>,
+    resources: Arc<SessionResources>,
+    target: Target,
+    is_placed: bool,
 }
 
 /// The place of an upload.
@@ -53,7 +60,7 @@ struct Target {
     dir: PathBuf,
     path: RelativePath,
     /// The number in the name of the file until it is complete.
-    part: u64,
+    number: u64,
 }
 
 /// The check for free space on the server's disk.
@@ -128,29 +135,32 @@ impl Registry {
         let measuring = session.work(&resources, |resources| async move {
             resources.sandbox.measure(max, None).await
         });
-        space.set_used(measuring.await?, &limits)?;
+        space.set_used(measuring.await?, path.names().count())?;
         space.grow(announced.unwrap_or(0))?;
-        let part = getrandom::u64().map_err(|error| {
+        let number = getrandom::u64().map_err(|error| {
             FileError::Unavailable(format!("cannot get random numbers: {error}"))
         })?;
-        let target = Target { dir, path, part };
-        let create = target.clone();
+        let part = Part {
+            session: Arc::clone(session),
+            resources: Arc::clone(&resources),
+            target: Target { dir, path, number },
+            is_placed: false,
+        };
         let creating = session.work(&resources, |resources| async move {
-            let Target { dir, path, part } = create;
+            let Target { dir, path, number } = part.target.clone();
             let files = resources.sandbox.code.files();
-            files.create_part(dir, path, part).await
+            // If the client is gone, dropping the part removes the file.
+            Ok((files.create_part(dir, path, number).await?, part))
         });
-        let file = creating.await?;
+        let (file, part) = creating.await?;
         Ok(Upload {
             session: Arc::clone(session),
-            resources,
-            target,
+            part,
             file: Arc::new(file),
             pending: Vec::new(),
             received: 0,
             space,
             disk,
-            is_placed: false,
             _turn: turn,
             _buffers: buffers,
         })
@@ -161,7 +171,7 @@ impl Upload {
     /// Appends to the file.
     pub async fn write(&mut self, data: &[u8]) -> Result<(), FileError> {
         self.received += data.len() as u64;
-        let missing = self.received.saturating_sub(self.space.reserved());
+        let missing = self.received.saturating_sub(self.space.reserved_bytes());
         if missing > 0 {
             self.space.grow(missing.max(SPACE_STEP)).or_else(|_| {
                 // The last step can be larger than the space that is left.
@@ -192,32 +202,37 @@ impl Upload {
     /// Moves the complete file to its path, and returns its size.
     pub async fn finish(mut self) -> Result<u64, FileError> {
         self.flush().await?;
-        let Target { dir, path, part } = self.target.clone();
-        let placing = self.session.work(&self.resources, |resources| async move {
+        let Target { dir, path, number } = self.part.target.clone();
+        let resources = &self.part.resources;
+        let placing = self.session.work(resources, |resources| async move {
             let files = resources.sandbox.code.files();
-            files.place_part(dir, path, part).await
+            files.place_part(dir, path, number).await
         });
         placing.await?;
-        self.is_placed = true;
+        self.part.is_placed = true;
         self.space.complete();
         Ok(self.received)
     }
 }
 
-impl Drop for Upload {
+impl Drop for Part {
     fn drop(&mut self) {
         if self.is_placed {
             return;
         }
-        let Target { dir, path, part } = self.target.clone();
+        // Otherwise the end of the session removes its directory.
+        let Some(token) = self.session.file_task(&self.resources) else {
+            return;
+        };
+        let Target { dir, path, number } = self.target.clone();
         let resources = Arc::clone(&self.resources);
         self.resources.tasks.spawn(async move {
             let files = resources.sandbox.code.files();
-            let removed = files.remove_part(dir, path, part).await;
+            let removed = files.remove_part(dir, path, number).await;
             if let Err(error) = removed {
-                // The end of the session removes it.
                 tracing::debug!(%error, "incomplete upload not removed");
             }
         });
+        drop(token);
     }
 }
