@@ -90,6 +90,36 @@ async fn the_first_interaction_continues_in_the_browser_of_the_scrape() {
 }
 
 #[tokio::test]
+async fn only_the_operator_sees_the_session_of_a_scrape() {
+    let builder = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "shop:key-of-shop")
+        .setting("HEARTH_OPERATOR_KEY", "key-of-boss");
+    let (server, site) = (builder.start().await, Site::start().await);
+    let shop = server.with_key("key-of-shop");
+    let boss = server.with_key("key-of-boss");
+    scrape(&shop, &site, json!({})).await;
+    let state = async |api: &Api| {
+        let request = api.request_outside(Method::GET, "/operator/state");
+        Exchange::of(request).await.json()["sessions"].clone()
+    };
+    assert_eq!(state(&shop).await, json!([]));
+    let seen = state(&boss).await;
+    assert_eq!(seen[0]["isScrape"], json!(true), "{seen}");
+    let path = format!(
+        "/operator/sessions/{}",
+        seen[0]["id"].as_str().expect("an id")
+    );
+    let end = async |api: &Api| {
+        let request = api.request_outside(Method::DELETE, &path);
+        Exchange::of(request).await
+    };
+    assert_error(&end(&shop).await, 404, "Browser session not found.");
+    assert_eq!(end(&boss).await.status, 200);
+    assert_eq!(state(&boss).await, json!([]));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn without_its_browser_the_steps_of_a_scrape_are_repeated() {
     let builder = TestServer::builder().setting("HEARTH_SCRAPE_KEEP_SECONDS", "0");
     let (server, site) = (builder.start().await, Site::start().await);

@@ -251,13 +251,14 @@ class EndButton {
   }
 }
 
-function factsOf({ createdAt, expiresAt, lastActivity, memoryBytes, profile, node }, now) {
+function factsOf({ createdAt, expiresAt, lastActivity, memoryBytes, profile, node, isScrape }, now) {
   const left = Date.parse(expiresAt) - now;
   const facts = [
     ['fact', `open ${age(now - Date.parse(createdAt))}`, createdAt],
     ['fact', left > 0 ? `ends in ${age(left)}` : 'TTL expired', expiresAt],
     ['fact', `idle ${age(now - Date.parse(lastActivity))}`, lastActivity],
   ];
+  if (isScrape) facts.unshift(['fact', 'scrape', 'The session of a scrape, which clients do not see']);
   if (Number.isFinite(memoryBytes)) facts.push(['fact', bytes(memoryBytes)]);
   if (profile) facts.push(['fact', `profile ${profile}`, profile]);
   if (node) facts.push(['fact', `on ${node}`, node]);

@@ -172,13 +172,14 @@ export async function copyCdpUrl(id) {
   }
 }
 
-function factsOf({ team, createdAt, expiresAt, profile, memoryBytes, node }, now) {
+function factsOf({ team, createdAt, expiresAt, profile, memoryBytes, node, isScrape }, now) {
   const left = Date.parse(expiresAt) - now;
   const facts = [
     ['fact', `open ${age(now - Date.parse(createdAt))}`, createdAt],
     ['fact', left > 0 ? `ends in ${age(left)}` : 'TTL expired', expiresAt],
   ];
   if (team) facts.unshift(['fact team', team, team]);
+  if (isScrape) facts.unshift(['fact', 'scrape', 'The session of a scrape, which clients do not see']);
   if (Number.isFinite(memoryBytes)) facts.push(['fact', bytes(memoryBytes)]);
   if (profile) facts.push(['fact', `profile ${profile}`, profile]);
   if (node) facts.push(['fact', `on ${node}`, node]);

@@ -14,6 +14,10 @@ pub(in crate::http::handlers) async fn find_session(
     principal: &Principal,
 ) -> Result<Arc<Session>, ApiError> {
     match state.session(id).await? {
+        // Teams do not see the sessions of scrapes.
+        session if !session.is_listed() && *principal != Principal::Operator => {
+            Err(ApiError::SessionNotFound)
+        }
         session if !principal.can_see(session.team()) => Err(ApiError::Forbidden),
         SessionEntry::Current(session) => Ok(session),
         SessionEntry::Recorded(_) => Err(ApiError::SessionDestroyed),

@@ -61,7 +61,11 @@ fn no_store(state: OperatorState) -> impl IntoResponse {
 async fn describe_server(state: &AppState, principal: &Principal, links: &Links) -> OperatorState {
     let registry = state.registry();
     let mut sessions = registry.active();
-    sessions.retain(|session| principal.can_see(session.team()));
+    // Only the operator sees the sessions of scrapes.
+    sessions.retain(|session| {
+        principal.can_see(session.team())
+            && (session.is_listed() || *principal == Principal::Operator)
+    });
     let sessions = join_all(sessions.iter().map(|session| describe(session, links))).await;
     let ended = registry.ended(MAX_ENDED, |known| principal.can_see(known.team()));
     let gauges = registry.read_gauges();
@@ -127,6 +131,7 @@ async fn describe(session: &Session, links: &Links) -> OperatorSession {
         expires_at: clock::format(record.expires_at),
         last_activity: clock::format(record.last_activity),
         node: None,
+        is_scrape: !session.is_listed(),
         url: url.map(cut),
         title: title.map(cut),
         has_thumbnail: session.live_view_tokens().is_some(),
