@@ -24,7 +24,7 @@ const DOMAIN: &[u8] = b"hearth request v1";
 /// The maximum difference between the clocks of two nodes, in seconds.
 const MAX_SKEW: u64 = 60;
 
-/// The maximum number of requests that are accepted in [`MAX_SKEW`] twice.
+/// The maximum number of requests that are accepted within twice [`MAX_SKEW`].
 const MAX_NONCES: usize = 1 << 18;
 
 /// A function that returns the seconds since 1970.

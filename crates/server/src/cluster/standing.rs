@@ -33,7 +33,7 @@ pub(crate) enum PeerVerdict {
     Alive,
     /// The store says that the lease is lost.
     Fenced,
-    /// The peer does not reach the store either, so nobody can have declared this node dead.
+    /// The peer does not reach the store either, so it cannot have declared this node dead.
     StoreAway,
 }
 
@@ -61,7 +61,8 @@ impl Evidence {
         let is_vouched = self
             .vouched_at
             .is_some_and(|at| now.since(at) <= PEER_COUNTS_FOR);
-        // Nobody could declare a lonely node dead.
+        // Without a node that looks, nobody declares this one dead. One that registers while the
+        // store is away from this node does, and the next beat then reports it.
         if !self.has_peers || is_vouched || now.since(self.beaten_at) <= BEAT_COUNTS_FOR {
             Standing::Alive
         } else {

@@ -180,6 +180,11 @@ impl Registry {
         } else {
             None
         };
+        // Until the session is registered, its id protects the lease on its profile.
+        let _unlisted = new_id.owner.clone().filter(|_| !is_listed).map(|owner| {
+            let reservations = &self.services.reservations;
+            reservations.begin_unlisted(id, owner)
+        });
         let acquired = reservation.as_mut().and_then(Reservation::take_lease);
         let start = BrowserStart {
             profile: self

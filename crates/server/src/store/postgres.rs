@@ -23,6 +23,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time limit for a connection of the pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(2500);
 
+/// The age at which a connection of the pool is replaced. After a failover, it can lead to a server
+/// that answers but rejects every write.
+const CONNECTION_LIFETIME: Duration = Duration::from_mins(5);
+
 /// The time limit for the check before a start.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -56,6 +60,7 @@ pub(super) async fn open(url: &DatabaseUrl) -> Result<PgPool, StoreError> {
     Ok(PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .max_lifetime(CONNECTION_LIFETIME)
         .connect_lazy_with(options))
 }
 

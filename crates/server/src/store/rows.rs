@@ -88,7 +88,8 @@ impl SessionRecord {
                     reason: DestroyedReason::parse(&reason)?,
                     limit: limit.and_then(|(name, value)| limit_from_row(&name, value)),
                     at: time(row, "destroyed_at_ms")?,
-                    duration_ms: u64::try_from(row.number("duration_ms")?).ok()?,
+                    // Negative if the clocks of two nodes differ, or if one was set back.
+                    duration_ms: u64::try_from(row.number("duration_ms")?).unwrap_or(0),
                 })
             }
             None => None,

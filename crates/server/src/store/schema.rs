@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Connection, PgConnection, SqlSafeStr, SqlitePool};
 
@@ -124,8 +125,12 @@ pub(super) async fn check_postgres(connection: &mut PgConnection) -> Result<i64,
 /// Returns the result of [`LAST_MIGRATION`](statements::LAST_MIGRATION), or 0 without migrations.
 pub(super) fn last_migration(result: Result<Option<i64>, sqlx::Error>) -> Result<i64, StoreError> {
     match result {
-        // Both SQLite and PostgreSQL name the missing table.
-        Err(sqlx::Error::Database(error)) if error.message().contains("_sqlx_migrations") => Ok(0),
+        Err(sqlx::Error::Database(error)) if is_missing_table(&*error) => Ok(0),
         last => Ok(last?.unwrap_or(0)),
     }
+}
+
+/// Returns true for PostgreSQL's code of a missing table, or SQLite's message, which has no code.
+fn is_missing_table(error: &dyn DatabaseError) -> bool {
+    error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table")
 }

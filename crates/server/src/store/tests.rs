@@ -178,11 +178,12 @@ async fn sessions_of_a_lost_server_ended_with_it_and_at_their_ttl_at_the_latest(
     database: &TestDatabase,
 ) {
     let store = database.open().await;
-    let begun = [session(0), session(100)];
+    // A clock that was set back ends the last one before it began.
+    let begun = [session(0), session(100), session(700)];
     for session in &begun {
         store.begin_session(session).await.expect("written");
     }
-    assert_eq!(store.end_lost_sessions(at(650)).await.expect("ended"), 2);
+    assert_eq!(store.end_lost_sessions(at(650)).await.expect("ended"), 3);
     let found = store.ended_sessions(at(0), 10).await.expect("read");
     let durations: Vec<_> = found
         .iter()
@@ -192,6 +193,7 @@ async fn sessions_of_a_lost_server_ended_with_it_and_at_their_ttl_at_the_latest(
     assert_eq!(
         durations,
         [
+            (DestroyedReason::ServerLost, 0),
             (DestroyedReason::ServerLost, 550_000),
             (DestroyedReason::ServerLost, 600_000)
         ]

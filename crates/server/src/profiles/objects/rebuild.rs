@@ -34,7 +34,7 @@ pub(crate) struct Rebuilt {
     pub recorded: usize,
     /// Profiles that the store knows, or that a session saves to.
     pub known: usize,
-    /// Profiles whose last version is damaged.
+    /// Profiles whose last version is damaged or gone.
     pub damaged: usize,
 }
 
@@ -77,15 +77,24 @@ async fn newest_versions(
     Ok(newest)
 }
 
-/// Reads the head of a version. Returns `None` if it is damaged.
+/// Reads the head of a version. Returns `None` if it is damaged or gone.
 async fn read_version(
     bucket: &Bucket,
     id: &str,
     object: StoredObject,
 ) -> Result<Option<SavedVersion>, BucketError> {
+    // A range of an empty object is an error.
+    if object.bytes == 0 {
+        return Ok(None);
+    }
     let mut bytes = FIRST_BYTES;
     let head = loop {
-        let start = bucket.read_start(&object.key, bytes).await?;
+        let start = match bucket.read_start(&object.key, bytes).await {
+            Ok(start) => start,
+            // A cleanup has removed it since it was listed.
+            Err(BucketError::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         match Head::read(&mut start.as_ref().take(bytes)) {
             Ok(head) => break head,
             // The head may be longer.

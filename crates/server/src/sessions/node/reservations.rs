@@ -84,6 +84,13 @@ impl Reservations {
         }
     }
 
+    /// Records that an unlisted session is being created. It has no place to give back.
+    pub fn begin_unlisted(self: &Arc<Self>, id: Uuid, owner: Life) -> Reservation {
+        let mut creation = self.begin(id, owner);
+        creation.is_settled = true;
+        creation
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, State>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -18,7 +18,7 @@ use crate::store::postgres;
 const BOUND: Duration = Duration::from_secs(2);
 
 /// A connection for beats or looks, apart from those of sessions: a statement about a session must
-/// not delay a beat. A connection that does not answer in time is replaced by the next call.
+/// not delay a beat. After an error, the next call opens another connection.
 #[derive(Debug)]
 pub(crate) struct MemberConnection {
     options: PgConnectOptions,
@@ -37,8 +37,8 @@ macro_rules! run {
             let $connection = &mut connection;
             let result = timeout($self.bound, $work).await;
             let result = result.map_err(|_| StoreError::NoReply)?;
-            // After any other error, the state of the connection is unknown.
-            if matches!(result, Ok(_) | Err(sqlx::Error::Database(_))) {
+            // After a failover, the old server can still answer, but rejects every write.
+            if result.is_ok() {
                 $self.connection = Some(connection);
             }
             Ok(result?)

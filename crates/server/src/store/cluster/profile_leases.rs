@@ -32,8 +32,9 @@ pub(crate) struct FencedLease {
     pub version: String,
 }
 
-/// Takes a lease that nobody has. A profile without a lease continues the version of its record,
-/// because a restored store may have lost the lease.
+/// Takes a lease that no other session has: the reply to an earlier attempt may have been lost. A
+/// profile without a lease continues the version of its record, because a restored store may have
+/// lost the lease.
 const ACQUIRE: &str = "
     INSERT INTO profile_leases (profile_id, fence, session_id, node, epoch, version)
     VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $2, $3, $4,
@@ -41,7 +42,7 @@ const ACQUIRE: &str = "
     ON CONFLICT (profile_id) DO UPDATE
     SET fence = GREATEST(profile_leases.fence + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint),
         session_id = excluded.session_id, node = excluded.node, epoch = excluded.epoch
-    WHERE profile_leases.session_id IS NULL
+    WHERE profile_leases.session_id IS NULL OR profile_leases.session_id = excluded.session_id
     RETURNING fence, version";
 
 /// Takes a lease again that the store has forgotten, unless another session has saved since.
