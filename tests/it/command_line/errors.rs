@@ -55,7 +55,11 @@ async fn another_server_is_recognized() {
     };
     let environment = [("HEARTH_URL", address.as_str())];
     let (ran, _stream) = tokio::join!(run_with(&["ls"], &environment), answer);
-    ran.failed(1, "answered 404 Not Found, as no Hearth does", "HEARTH_URL");
+    ran.failed(
+        1,
+        "answered 404 Not Found without a message of Hearth",
+        "HEARTH_URL",
+    );
 }
 
 #[tokio::test]

@@ -112,6 +112,7 @@ impl SendError {
             }
             SendError::Outgoing(OutgoingError::TimedOut(_)) => HttpErrorKind::Timeout,
             SendError::Outgoing(OutgoingError::Closed) => HttpErrorKind::Interrupted,
+            SendError::Outgoing(OutgoingError::Unsent(_)) => HttpErrorKind::Unknown,
             SendError::Outgoing(OutgoingError::Invalid) => HttpErrorKind::Decode,
         }
     }

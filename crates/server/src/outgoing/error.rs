@@ -1,5 +1,6 @@
 //! The reasons why a request to another server has no response.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -15,6 +16,8 @@ pub(crate) enum OutgoingError {
     TimedOut(Duration),
     #[error("it closed the connection without an answer")]
     Closed,
+    #[error("cannot read the data to send: {0}")]
+    Unsent(String),
     #[error("its answer is not HTTP")]
     Invalid,
 }
@@ -29,6 +32,11 @@ impl OutgoingError {
     pub(super) fn of_exchange(error: &hyper::Error) -> OutgoingError {
         if error.is_parse() {
             OutgoingError::Invalid
+        } else if error.is_user() {
+            let source = error.source().map(ToString::to_string);
+            OutgoingError::Unsent(source.unwrap_or_else(|| error.to_string()))
+        } else if error.is_body_write_aborted() {
+            OutgoingError::Unsent("it has become shorter".to_owned())
         } else {
             OutgoingError::Closed
         }

@@ -14,7 +14,7 @@ use super::error::ClientError;
 use crate::config::{ConfigError, ServerOptions};
 use crate::outgoing::{Connector, Exchange, OutgoingError, Received, RemoteServer};
 
-/// The maximum size of a response, which is several times that of the largest output.
+/// The maximum size of a response. Outputs have a fraction of it, unless a setting allows more.
 const MAX_RESPONSE_BYTES: usize = 1 << 30;
 
 /// The time limit for a response, besides the time of code. A session may wait for resources, and
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// The additional time for sending a file. No session exists longer.
 const TRANSFER_TIME: Duration = Duration::from_hours(1);
 
-/// The types that an execution can have: the stream first.
+/// The types that a response to an execution can have, the stream first.
 const STREAM_OR_JSON: HeaderValue =
     HeaderValue::from_static("text/event-stream, application/json;q=0.9");
 
@@ -276,9 +276,15 @@ impl Api {
         let answer = match read(action, response).await {
             Ok(answer) if answer.json["error"].is_string() => answer,
             _ => {
-                let reason = format!("{} answered {status}, as no Hearth does", self.server());
-                return ClientError::new(action, reason)
-                    .fixed_by("set HEARTH_URL to the address of a Hearth server");
+                let server = self.server();
+                let reason = format!("{server} answered {status} without a message of Hearth");
+                let error = ClientError::new(action, reason);
+                let is_of_proxy = status.is_server_error() || status.as_u16() == 413;
+                return error.fixed_by(if is_of_proxy {
+                    "look for the reason in the log of the proxy in front of Hearth"
+                } else {
+                    "set HEARTH_URL to the address of a Hearth server"
+                });
             }
         };
         let error = ClientError::new(action, answer.text_of("error"));
@@ -290,7 +296,10 @@ impl Api {
             }
             403 | 404 => "`hearth ls` lists your sessions",
             410 => "create a new session with `hearth new`",
-            429 => "try again later, or end a session with `hearth rm`",
+            429 if answer.text_of("error").contains("active browser sessions") => {
+                "try again later, or end a session with `hearth rm`"
+            }
+            429 => "try again later",
             _ => return error,
         };
         error.fixed_by(fix)

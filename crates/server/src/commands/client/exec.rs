@@ -69,8 +69,12 @@ pub(super) async fn exec(api: &Api, options: &ExecOptions) -> Result<u8, ClientE
     let no_signals = |error: std::io::Error| ClientError::new(ACTION, error.to_string());
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let (id, is_temporary) = session(api, options.session.as_deref()).await?;
-    // Dropping the request makes the server kill the code.
+    // Dropping a request makes the server end the new session, or kill the code.
+    let (id, is_temporary) = tokio::select! {
+        found = session(api, options.session.as_deref()) => found?,
+        _ = interrupt.recv() => return Ok(INTERRUPTED),
+        _ = terminate.recv() => return Ok(TERMINATED),
+    };
     let outcome = tokio::select! {
         outcome = run(api, &id, body, options) => outcome,
         _ = interrupt.recv() => Ok(INTERRUPTED),

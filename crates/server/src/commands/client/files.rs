@@ -1,8 +1,10 @@
 //! `hearth files`: lists, reads, writes and removes files of a session.
 
 use std::fmt::Write;
+use std::fs::Permissions;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -11,8 +13,10 @@ use futures_util::stream;
 use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::{Body, Frame};
 use hyper::{Method, Response};
-use tokio::fs::{self, File};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tempfile::NamedTempFile;
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::signal::unix::{SignalKind, signal};
 use url::form_urlencoded;
 
 use super::api::{Api, Call, Transfer, session_path};
@@ -181,36 +185,45 @@ async fn get(api: &Api, options: &GetOptions) -> Result<(), ClientError> {
         path: format!("{files}/{}", encoded(&options.path)),
         size: None,
     };
-    let response = api.transfer(transfer, Empty::<Bytes>::new()).await?;
     let name = options.path.rsplit('/').next().unwrap_or_default();
     let output = options.output.clone().unwrap_or_else(|| name.into());
+    if output.is_dir() {
+        let error = local_error("write", &output, &io::ErrorKind::IsADirectory.into());
+        return Err(error.fixed_by("add the name of the file to -o"));
+    }
+    let response = api.transfer(transfer, Empty::<Bytes>::new()).await?;
     if output == Path::new(STDIO) {
         return save(&action, response, own(io::stdout())?).await;
     }
     // The file appears when it is complete.
-    let mut part = output.clone().into_os_string();
-    part.push(".part");
     let failed = |error: io::Error| local_error("write", &output, &error);
-    let file = File::create(&part).await.map_err(failed)?;
-    let saved = match save(&action, response, file).await {
-        Ok(()) => fs::rename(&part, &output).await.map_err(failed),
-        Err(error) => Err(error),
-    };
-    if saved.is_err() {
-        // The error is about the transfer.
-        let _ = fs::remove_file(&part).await;
+    let part = part_of(&output).map_err(failed)?;
+    let file = part.as_file().try_clone().map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    // Every return before the last step removes the part.
+    tokio::select! {
+        saved = save(&action, response, file.into()) => saved?,
+        _ = interrupt.recv() => return Err(ClientError::new(action, "interrupted")),
+        _ = terminate.recv() => return Err(ClientError::new(action, "terminated")),
     }
-    saved?;
+    part.persist(&output).map_err(|error| failed(error.error))?;
     print(&output.to_string_lossy());
     Ok(())
 }
 
+/// Creates a file beside another one that it will replace, with the usual mode of new files.
+fn part_of(output: &Path) -> io::Result<NamedTempFile> {
+    let dir = output.parent().filter(|dir| *dir != Path::new(""));
+    tempfile::Builder::new()
+        .prefix(".hearth-")
+        .suffix(".part")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(dir.unwrap_or(Path::new(".")))
+}
+
 /// Writes the body of a response.
-async fn save(
-    action: &str,
-    response: Response<Received>,
-    mut to: impl AsyncWrite + Unpin,
-) -> Result<(), ClientError> {
+async fn save(action: &str, response: Response<Received>, mut to: File) -> Result<(), ClientError> {
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ClientError::new(action, error.to_string()))?;
