@@ -59,6 +59,31 @@ async fn a_browser_crashes_during_the_next_execution() {
 }
 
 #[tokio::test]
+async fn a_delayed_fault_withholds_no_response() {
+    let server = start().await;
+    let session = server.session().await;
+    let waiting = json!({"fault": "expiry", "requests": 1, "on": "status", "delayMs": 10_000});
+    fault(&server, waiting).await;
+    session.status().await;
+    assert_eq!(session.status().await["status"], "active");
+    // The end of a session ends its fault too.
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_ended_session_uses_up_no_fault() {
+    let server = start().await;
+    let session = server.session().await;
+    session.delete().await;
+    let waiting = json!({"fault": "cdp_drop", "requests": 1, "on": "status", "delayMs": 0});
+    fault(&server, waiting.clone()).await;
+    session.status().await;
+    let (_, state) = control(&server, Method::GET, "/v2/test/faults", &json!({})).await;
+    assert_eq!(state["pending"], json!([waiting]));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_cdp_connection_breaks_and_the_session_continues() {
     let server = start().await;
     let (session, other) = (server.session().await, server.session().await);

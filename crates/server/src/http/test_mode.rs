@@ -27,7 +27,7 @@ use crate::http::state::AppState;
 use crate::sessions::{Session, SessionEntry};
 use crate::test_mode::{Fault, TestMode, TooManyFaults};
 
-/// The time limit for a browser to notice that it shall crash.
+/// The time limit for a browser to crash after it was told to.
 const CRASH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Adds the routes and the layer of the test mode to a router, if the server is in test mode.
@@ -118,14 +118,18 @@ async fn insert_fault(
     let (on, session) = classify(request.method(), request.uri().path());
     // A request without a valid key gets its 401.
     let is_api = on.is_some() && auth::authenticate(&state.keys(), request.headers()).is_ok();
-    let Some(fault) = is_api.then(|| mode.take(on, session)).flatten() else {
+    if !is_api {
+        return next.run(request).await;
+    }
+    // An ended session uses up no fault.
+    let session = session.and_then(|id| match state.registry().find(id) {
+        Some(SessionEntry::Current(session)) if session.ending().is_none() => Some(session),
+        _ => None,
+    });
+    let Some(fault) = mode.take(on, session.as_ref().map(|session| session.id())) else {
         return next.run(request).await;
     };
     tracing::info!(fault = fault.kind.as_str(), "fault inserted");
-    let session = session.and_then(|id| match state.registry().find(id) {
-        Some(SessionEntry::Current(session)) => Some(session),
-        _ => None,
-    });
     let Fault { kind, delay } = fault;
     let waiting = sleep_until(Instant::now() + delay);
     let error = match kind {
@@ -144,11 +148,13 @@ async fn insert_fault(
                 strike(&mode, &session, kind).await;
                 return next.run(request).await;
             }
-            let striking = async {
-                waiting.await;
-                strike(&mode, &session, kind).await;
-            };
-            return tokio::join!(next.run(request), striking).0;
+            state.registry().tracker().spawn(async move {
+                tokio::select! {
+                    _ = session.ended() => {}
+                    () = waiting => strike(&mode, &session, kind).await,
+                }
+            });
+            return next.run(request).await;
         }
     };
     waiting.await;
