@@ -2,6 +2,7 @@
 
 mod access;
 mod desk;
+mod files;
 mod history;
 mod keyboard;
 mod layout;

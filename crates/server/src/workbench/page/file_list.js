@@ -38,16 +38,17 @@ export class FileList {
   }
 
   async refresh() {
-    const id = this.#id;
     if (!this.#isOffered) return;
-    const query = this.#directory ? `?path=${encodeURIComponent(this.#directory)}` : '';
+    const [id, directory] = [this.#id, this.#directory];
+    const isShown = () => id === this.#id && directory === this.#directory;
+    const query = directory ? `?path=${encodeURIComponent(directory)}` : '';
     try {
-      const list = await ask(`${this.#path()}${query}`);
-      if (id !== this.#id) return;
+      const list = await ask(`${filesOf(id)}${query}`);
+      if (!isShown()) return;
       this.#offer(true);
       this.#show(list);
     } catch (error) {
-      if (id === this.#id) this.#showFailure(error);
+      if (isShown()) this.#showFailure(error);
     }
   }
 
@@ -61,11 +62,6 @@ export class FileList {
     } else {
       setText(element('files-note'), error.message);
     }
-  }
-
-  #path(file = '') {
-    const encoded = file.split('/').map(encodeURIComponent).join('/');
-    return `/v2/interact/${this.#id}/files${file ? `/${encoded}` : ''}`;
   }
 
   #enter(directory) {
@@ -103,7 +99,7 @@ export class FileList {
 
   async #download(path) {
     try {
-      const response = await send(this.#path(path), { signal: AbortSignal.timeout(TRANSFER_TIMEOUT_MS) });
+      const response = await send(filesOf(this.#id, path), { signal: AbortSignal.timeout(TRANSFER_TIMEOUT_MS) });
       if (!response.ok) throw await failure(response);
       const link = make('a');
       link.href = URL.createObjectURL(await response.blob());
@@ -119,19 +115,27 @@ export class FileList {
     const files = [...element('upload').files];
     element('upload').value = '';
     const directory = this.#directory ? `${this.#directory}/` : '';
-    for (const file of files) await this.#change(`${directory}${file.name}`, 'upload', { method: 'PUT', body: file });
+    // Another session can be opened meanwhile.
+    const id = this.#id;
+    for (const file of files) await this.#change(`${directory}${file.name}`, 'upload', { method: 'PUT', body: file }, id);
   }
 
-  async #change(path, verb, options) {
+  async #change(path, verb, options, id = this.#id) {
     try {
       const signal = AbortSignal.timeout(TRANSFER_TIMEOUT_MS);
-      const response = await send(this.#path(path), { ...options, signal });
+      const response = await send(filesOf(id, path), { ...options, signal });
       if (!response.ok) throw await failure(response);
     } catch (error) {
       notify(`Cannot ${verb} ${path}: ${error.message}`);
     }
     await this.refresh();
   }
+}
+
+/** Returns the path of the files of a session, or of one of them. */
+function filesOf(id, file = '') {
+  const encoded = file.split('/').map(encodeURIComponent).join('/');
+  return `/v2/interact/${id}/files${file ? `/${encoded}` : ''}`;
 }
 
 function sizeOf(count) {

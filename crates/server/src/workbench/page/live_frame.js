@@ -5,7 +5,7 @@ import { make, setText } from '/operator/page/words.js';
 const element = (id) => document.getElementById(id);
 
 export class LiveFrame {
-  /** The links that only watches, and the one that also accepts input. Empty without a live view. */
+  /** The link that only watches, and the one that also accepts input. Empty without a live view. */
   #links = { watch: '', control: '' };
   #isControlled = false;
   #frame = null;

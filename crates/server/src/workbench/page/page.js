@@ -10,7 +10,7 @@
 
 import { currentKey, setKey, takeKey } from '/operator/page/key.js';
 import { setText } from '/operator/page/words.js';
-import { ask, send } from './api.js';
+import { ask, failure, send } from './api.js';
 import { SessionList } from './session_list.js';
 import { SessionPage } from './session_page.js';
 
@@ -41,17 +41,29 @@ async function poll() {
   if (isPolling || isAskingForKey || document.hidden) return;
   clearTimeout(pollTimer);
   isPolling = true;
+  const keyOfPoll = currentKey();
+  const isOutdated = () => keyOfPoll !== currentKey() || isAskingForKey;
   try {
     const next = await ask('/operator/state');
-    if (canUseApi === null) canUseApi = await opensApi();
-    if (!isAskingForKey) showState(next);
+    const opens = canUseApi ?? (await opensApi());
+    if (!isOutdated()) {
+      canUseApi = opens;
+      showState(next);
+    }
     failures = 0;
   } catch (error) {
-    if (error.status === 401) askForKey(currentKey() ? 'The server does not accept this key.' : '');
-    else showLoss(error);
+    if (!isOutdated()) {
+      if (error.status === 401) askForKey(keyOfPoll ? 'The server does not accept this key.' : '');
+      else showLoss(error);
+    }
     failures += 1;
   } finally {
     isPolling = false;
+  }
+  if (isOutdated()) {
+    failures = 0;
+    poll();
+    return;
   }
   clearTimeout(pollTimer);
   pollTimer = setTimeout(poll, Math.min(POLL_MS * 2 ** Math.max(failures - 1, 0), MAX_WAIT_MS));
@@ -60,7 +72,10 @@ async function poll() {
 /** Returns false for the operator key. */
 async function opensApi() {
   const response = await send('/v2/concurrency-check');
-  return response.status !== 401;
+  if (response.status === 401) return false;
+  // The next poll asks again after any other error.
+  if (!response.ok) throw await failure(response);
+  return true;
 }
 
 function showState(next) {
@@ -107,8 +122,12 @@ function route() {
 }
 
 function showTitle() {
-  const name = document.body.dataset.view === 'session' ? element('session-title').textContent : `${state.sessions.length} sessions`;
+  const name = document.body.dataset.view === 'session' ? element('session-title').textContent : counted(state.sessions.length);
   document.title = `${name} · Hearth`;
+}
+
+function counted(count) {
+  return count === 1 ? '1 session' : `${count} sessions`;
 }
 
 // The key

@@ -161,11 +161,12 @@ export class SessionPage {
   }
 
   async #end() {
-    const path = this.#canUseApi ? `/v2/interact/${this.#id}` : `/operator/sessions/${this.#id}`;
+    const id = this.#id;
+    const path = this.#canUseApi ? `/v2/interact/${id}` : `/operator/sessions/${id}`;
     try {
       const ended = await ask(path, { method: 'DELETE', signal: AbortSignal.timeout(END_TIMEOUT_MS) });
       if (ended.warning) notify(ended.warning);
-      this.#showEnd('This session has ended: deleted.');
+      if (id === this.#id) this.#showEnd('This session has ended: deleted.');
     } catch (error) {
       notify(`Cannot end the session: ${error.message}`);
     }
