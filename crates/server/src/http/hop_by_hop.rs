@@ -39,7 +39,7 @@ pub(super) fn take_over(parts: &mut Parts) {
     parts.extensions = Extensions::new();
     let headers = &mut parts.headers;
     strip(headers);
-    // Reading the body has sent the answer to it.
+    // hyper answers it when the body is read.
     headers.remove(EXPECT);
     if let Some(host) = named.and_then(|host| HeaderValue::try_from(host).ok()) {
         headers.insert(HOST, host);
