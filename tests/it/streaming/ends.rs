@@ -5,6 +5,8 @@ use std::time::Duration;
 use hearth_test_support::{TestServer, eventually};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::events::Events;
 
@@ -111,6 +113,51 @@ async fn a_client_that_disconnects_cancels_the_code() {
     drop(events);
     // The next execution has a new kernel, as after any disconnect.
     assert_eq!(session.node("typeof kept").await.ok().result, "undefined");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bytes_after_the_request_do_not_hide_that_the_client_left() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    for (accept, rest) in [
+        ("application/json", "\r\n"),
+        (
+            "application/json",
+            "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        ),
+        ("text/event-stream", "G"),
+    ] {
+        let body = json!({"code": "exec sleep 4243", "language": "bash", "timeout": 300});
+        let body = body.to_string();
+        let key = server.authorization().unwrap_or("Bearer none");
+        let head = format!(
+            "POST /v2/interact/{}/execute HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nAuthorization: {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            session.id(),
+            body.len()
+        );
+        let mut client = TcpStream::connect(server.address())
+            .await
+            .expect("connected");
+        let request = [head, body, rest.to_owned()].concat();
+        client.write_all(request.as_bytes()).await.expect("sent");
+        let sleeping = || {
+            let processes = server.processes();
+            processes
+                .iter()
+                .any(|process| process.command.contains("sleep 4243"))
+        };
+        eventually(BOUND, "the code runs", || async {
+            sleeping().then_some(()).ok_or_else(|| "not yet".to_owned())
+        })
+        .await;
+        drop(client);
+        eventually(BOUND, "the code has ended", || async {
+            (!sleeping()).then_some(()).ok_or_else(|| rest.to_owned())
+        })
+        .await;
+    }
     server.stop().await;
 }
 

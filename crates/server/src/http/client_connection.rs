@@ -1,14 +1,16 @@
 //! One client connection: its timeouts, its slot, and the memory that its unread messages take.
 
+use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hearth_budget::{Budget, Reservation};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,12 @@ pub(crate) struct ClientConnection {
     is_metered: AtomicBool,
     /// Counts bytes of messages that are not complete.
     incomplete: Mutex<Option<Reservation>>,
+    /// The socket, unless this is a connection of another node.
+    socket: OnceLock<Weak<TcpStream>>,
+    /// True if the connection must close when its client leaves.
+    is_watched: AtomicBool,
+    /// Notified when that begins.
+    watched: Notify,
 }
 
 const IDLE: u8 = 0;
@@ -51,6 +59,9 @@ impl ClientConnection {
             is_authenticated: AtomicBool::new(false),
             is_metered: AtomicBool::new(false),
             incomplete: Mutex::new(None),
+            socket: OnceLock::new(),
+            is_watched: AtomicBool::new(false),
+            watched: Notify::new(),
         })
     }
 
@@ -64,6 +75,37 @@ impl ClientConnection {
         tokio::select! {
             () = self.slot.replaced() => {}
             () = self.abort.cancelled() => {}
+        }
+    }
+
+    /// Sets the socket, which is set once.
+    pub fn set_socket(&self, socket: &Arc<TcpStream>) {
+        let _ = self.socket.set(Arc::downgrade(socket));
+    }
+
+    /// Makes the connection close as soon as its client leaves, also if the client has sent more
+    /// than was read. hyper does not notice that, because it reads nothing during a request.
+    pub fn watch(&self) {
+        self.is_watched.store(true, Ordering::Relaxed);
+        self.watched.notify_waiters();
+    }
+
+    /// Waits until the client of a watched connection has left.
+    pub async fn left(&self) {
+        loop {
+            let watched = self.watched.notified();
+            if self.is_watched.load(Ordering::Relaxed) {
+                break;
+            }
+            watched.await;
+        }
+        let Some(socket) = self.socket.get().and_then(Weak::upgrade) else {
+            return pending().await;
+        };
+        // Ready if the other side is closed, but not for bytes to read.
+        match socket.ready(Interest::PRIORITY).await {
+            Ok(ready) if ready.is_read_closed() => {}
+            _ => pending().await,
         }
     }
 

@@ -30,6 +30,7 @@ mod paths;
 mod ranges;
 pub(crate) mod router;
 pub(crate) mod serve;
+mod shared_stream;
 pub(crate) mod state;
 mod test_mode;
 pub(crate) mod ws;

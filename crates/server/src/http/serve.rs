@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Method, Request, Response};
 use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -25,6 +25,7 @@ use tower::ServiceExt;
 use super::client_connection::{ClientConnection, ClientStream};
 use super::connections::{ConnectionLimits, Connections};
 use super::forward::NodeAccess;
+use super::shared_stream::SharedStream;
 use crate::config::ServerLimits;
 use crate::sessions::CdpListener;
 
@@ -62,6 +63,9 @@ impl Listener {
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let serving = self.serving(&stop);
         self.serve_each(&stop, |stream, connection| {
+            let stream = Arc::new(stream);
+            connection.set_socket(&stream);
+            let stream = SharedStream(stream);
             serve_connection(stream, connection, router.clone(), serving.clone())
         })
         .await;
@@ -270,6 +274,7 @@ async fn serve_connection<S>(
         // An error means that the client broke the protocol or left.
         _ = serving.as_mut() => return,
         () = connection.must_close() => return,
+        () = connection.left() => return,
         () = rules.stop.cancelled() => {}
     }
     let until = Instant::now() + rules.first_request_time;
@@ -290,6 +295,10 @@ async fn answer(
     connection: Arc<ClientConnection>,
 ) -> Result<Response<Body>, Infallible> {
     connection.request_started();
+    // Code that runs for a client ends with it.
+    if request.method() == Method::POST {
+        connection.watch();
+    }
     request.extensions_mut().insert(Arc::clone(&connection));
     let response = router.oneshot(request.map(Body::new)).await;
     connection.request_finished();
