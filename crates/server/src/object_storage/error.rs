@@ -19,8 +19,13 @@ pub(crate) enum BucketError {
     #[error("the object has more than {0} bytes")]
     TooLarge(u64),
     /// The object storage does not answer, or rejects the request. It may have carried it out.
-    #[error("the object storage does not answer: {0}")]
+    #[error("the profile store failed: {0}")]
     Unavailable(String),
+    /// The object storage is another one than that of the cluster's profiles.
+    #[error(
+        "{0} does not contain the profiles of this cluster; mount the directory, or correct HEARTH_PROFILE_STORE"
+    )]
+    Unmarked(String),
     /// The file on this machine cannot be read or written.
     #[error(transparent)]
     File(#[from] io::Error),
@@ -37,6 +42,10 @@ impl From<object_store::Error> for BucketError {
     fn from(error: object_store::Error) -> BucketError {
         match error {
             object_store::Error::NotFound { .. } => BucketError::NotFound,
+            // The name of the library's own type says nothing to people.
+            object_store::Error::Generic { source, .. } => {
+                BucketError::Unavailable(shorten(&source.to_string()))
+            }
             error => BucketError::Unavailable(shorten(&error.to_string())),
         }
     }
@@ -48,7 +57,9 @@ impl From<BucketError> for io::Error {
             BucketError::File(error) => return error,
             BucketError::NotFound => io::ErrorKind::NotFound,
             BucketError::TooLarge(_) => io::ErrorKind::FileTooLarge,
-            BucketError::Unavailable(_) => io::ErrorKind::HostUnreachable,
+            BucketError::Unavailable(_) | BucketError::Unmarked(_) => {
+                io::ErrorKind::HostUnreachable
+            }
         };
         io::Error::new(kind, error)
     }
@@ -71,9 +82,13 @@ fn shorten(reason: &str) -> String {
 /// A reason why a bucket cannot be used at all.
 #[derive(Debug, Error)]
 pub(crate) enum OpenBucketError {
-    /// The directory does not exist or cannot be created.
-    #[error("cannot use the directory: {0}")]
-    Dir(#[from] io::Error),
+    /// The directory does not exist or cannot be created, or belongs to another user.
+    #[error("cannot use {dir} as user id {user}: {reason}")]
+    Dir {
+        dir: String,
+        user: u32,
+        reason: io::Error,
+    },
     /// The settings do not describe a bucket.
     #[error("{0}")]
     Settings(String),

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd::Uid;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
@@ -50,10 +51,17 @@ impl Bucket {
 
 /// Opens or creates a directory, which only the server's user can read.
 fn open_dir(dir: &Path) -> Result<LocalFileSystem, OpenBucketError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    // Profiles contain logins, and the files below get the usual mode.
-    fs::set_permissions(dir, Permissions::from_mode(0o700))?;
-    let store = LocalFileSystem::new_with_prefix(dir).map_err(io::Error::other)?;
+    let opening = || {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        // Profiles contain logins, and the files below get the usual mode.
+        fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+        LocalFileSystem::new_with_prefix(dir).map_err(io::Error::other)
+    };
+    let store = opening().map_err(|reason| OpenBucketError::Dir {
+        dir: dir.display().to_string(),
+        user: Uid::effective().as_raw(),
+        reason,
+    })?;
     Ok(store.with_fsync(true))
 }
 

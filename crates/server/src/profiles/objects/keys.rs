@@ -5,6 +5,9 @@ use uuid::Uuid;
 /// The start of all keys.
 pub(super) const DIR: &str = "profiles";
 
+/// The key of the mark of the cluster's object storage.
+pub(super) const MARK: &str = "profiles/store";
+
 const CHECKPOINT: &str = "checkpoint";
 const DAMAGED: &str = "damaged";
 

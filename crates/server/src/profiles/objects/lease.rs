@@ -90,6 +90,12 @@ impl ObjectLease {
         let (head, warning) = match fetched {
             Fetched::Nothing => (None, None),
             Fetched::Missing => {
+                self.objects.check_mark().await?;
+                tracing::warn!(
+                    profile = self.profile.name,
+                    file = self.profile.id,
+                    "missing profile forgotten"
+                );
                 self.forget(&saved).await?;
                 state.is_new = true;
                 (None, Some(ProfileWarning::Missing))

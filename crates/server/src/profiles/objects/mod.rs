@@ -14,6 +14,7 @@ mod catalog;
 mod cleanup;
 mod keys;
 mod lease;
+mod mark;
 mod rebuild;
 mod save;
 mod unsaved;

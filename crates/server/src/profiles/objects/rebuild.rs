@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::keys::{Content, DIR, parse_key, version_key};
+use super::mark::leave_mark;
 use crate::object_storage::{Bucket, BucketError, StoredObject};
 use crate::profiles::file::{Head, MAX_HEAD_BYTES, START_BYTES};
 use crate::profiles::id::ProfileId;
@@ -44,7 +45,11 @@ pub(crate) async fn rebuild_records(
     leases: &ProfileLeases,
 ) -> Result<Rebuilt, RebuildError> {
     let mut rebuilt = Rebuilt::default();
-    for (id, (_, object)) in newest_versions(bucket).await? {
+    let newest = newest_versions(bucket).await?;
+    if !newest.is_empty() {
+        leave_mark(bucket).await?;
+    }
+    for (id, (_, object)) in newest {
         let Some(found) = read_version(bucket, &id, object).await? else {
             tracing::warn!(file = id, "damaged profile not recorded");
             rebuilt.damaged += 1;

@@ -132,6 +132,7 @@ impl ProfileObjects {
     async fn attempt(&self, save: &Save, is_uploaded: &mut bool) -> Result<SaveOutcome, SaveError> {
         let Save { lease, saved, path } = save;
         if !*is_uploaded {
+            self.check_mark().await?;
             let path = path.clone();
             let file = blocking(move || File::open(path)).await;
             let file = file.map_err(BucketError::from)?;

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::catalog::{ObjectsSpec, ProfileObjects, SaveTimes};
+use super::keys::MARK;
 use super::lease::ObjectLease;
 use crate::config::{CurrentLimits, Limits, ProfileStoreSpec, S3Keys, S3Spec, ZERO_LIMITS};
 use crate::metrics::Metrics;
@@ -413,11 +414,38 @@ async fn a_damaged_object_is_set_aside_and_a_missing_one_reported_once() {
     // The line of versions goes on.
     commit(&node.saver("p").await, &[], "again").await;
     for key in shared.s3().keys().await {
-        shared.s3().delete(&key).await;
+        if !key.ends_with(MARK) {
+            shared.s3().delete(&key).await;
+        }
     }
     let found = checkout_of(&node.reader("p")).await.1;
     assert_eq!(found.warning, Some(ProfileWarning::Missing));
     assert_eq!(checkout_of(&node.reader("p")).await.1.warning, None);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_mounted_loses_no_profile() {
+    let shared = Shared::in_directory().await;
+    let node = shared.node("one").await;
+    commit(&node.saver("p").await, &[], "content").await;
+    let ProfileStoreSpec::Dir(dir) = &shared.place else {
+        unreachable!("the profiles are in a directory")
+    };
+    let away = dir.with_file_name("away");
+    std::fs::rename(dir, &away).expect("renamed");
+    std::fs::create_dir(dir).expect("made");
+    let unpack = async |_: File| Ok(());
+    let error = node.reader("p").checkout(unpack).await.expect_err("empty");
+    assert!(
+        error.to_string().contains("does not contain the profiles"),
+        "{error}"
+    );
+    assert_eq!(node.objects.list(&team()).await.expect("listed").len(), 1);
+    let entries = std::fs::read_dir(dir).expect("read").count();
+    assert_eq!(entries, 0, "nothing was written");
+    std::fs::remove_dir_all(dir).expect("removed");
+    std::fs::rename(&away, dir).expect("renamed");
+    assert_eq!(checkout_of(&node.reader("p")).await.0, "content");
 }
 
 #[tokio::test]

@@ -115,6 +115,8 @@ const RELEASE_UNKNOWN: &str = "
 
 const OBJECTS: &str = "SELECT object FROM profiles WHERE object = ANY($1::text[])";
 
+const HAS_OBJECTS: &str = "SELECT EXISTS (SELECT 1 FROM profiles WHERE object IS NOT NULL)";
+
 const PROFILES: &str = "SELECT id FROM profiles WHERE id = ANY($1::text[])";
 
 /// Records a version that was found in the object store, if the store does not know the profile.
@@ -123,12 +125,13 @@ const REBUILD_RECORD: &str = "
     VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (id) DO NOTHING";
 
-/// Sets the version of a profile that was never saved under this store.
+/// Sets the version of a profile that was never saved under this store. A profile whose record was
+/// lost keeps its last version.
 const REBUILD_LEASE: &str = "
     INSERT INTO profile_leases (profile_id, fence, version)
     VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $2)
     ON CONFLICT (profile_id) DO UPDATE SET version = excluded.version
-    WHERE profile_leases.session_id IS NULL AND profile_leases.version = ''
+    WHERE profile_leases.session_id IS NULL AND profile_leases.version IN ('', excluded.version)
     RETURNING 1";
 
 /// The leases of all profiles, and the records of profiles in object storage.
@@ -328,6 +331,14 @@ impl ProfileLeases {
         objects: &[String],
     ) -> Result<HashSet<String>, StoreError> {
         self.find(OBJECTS, objects).await
+    }
+
+    /// Returns true if any profile has an object.
+    pub async fn has_objects(&self) -> Result<bool, StoreError> {
+        let reading = sqlx::query_scalar(HAS_OBJECTS);
+        on_connection!(self.database, Profile, connection => async {
+            Ok(reading.fetch_one(&mut *connection).await?)
+        })
     }
 
     /// Returns those of `ids` that have a record.

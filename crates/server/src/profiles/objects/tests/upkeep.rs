@@ -104,4 +104,12 @@ async fn a_lost_store_is_rebuilt_from_the_objects() {
         (0, 2, 1)
     );
     assert_eq!(checkout_of(&node.reader("p")).await.0, "3");
+
+    // A record that was lost alone is recorded again, and the line of versions goes on.
+    shared.sql("DELETE FROM profiles");
+    let rebuilt = rebuild_records(&bucket, &shared.leases)
+        .await
+        .expect("rebuilt");
+    assert_eq!((rebuilt.recorded, rebuilt.known), (2, 0));
+    commit(&node.saver("p").await, &[], "4").await;
 }
