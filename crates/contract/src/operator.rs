@@ -21,6 +21,11 @@ pub enum NotReady {
     Draining,
     /// The node has lost its lease on its sessions, and ends them.
     LeaseLost,
+    /// A node that registered earlier has another secret of the cluster.
+    OtherSecret {
+        /// The name of that node.
+        node: String,
+    },
     /// The disk has too little free space.
     DiskFull {
         /// Free space in MiB.
@@ -58,6 +63,9 @@ impl NotReady {
             NotReady::Stopping => "The server is stopping.".to_owned(),
             NotReady::Draining => "The node is draining.".to_owned(),
             NotReady::LeaseLost => "The node has lost its lease.".to_owned(),
+            NotReady::OtherSecret { node } => format!(
+                "The node {node} has another secret: set HEARTH_CLUSTER_SECRET to the same value on all nodes."
+            ),
             NotReady::DiskFull { free_mb, min_mb } => {
                 format!("The disk is full: {free_mb} MiB are free, the minimum is {min_mb} MiB.")
             }

@@ -99,14 +99,21 @@ impl Looks {
     /// Replaces the view of the cluster.
     fn publish(&mut self, own: &Life, records: &[NodeRecord], seen: Moment) {
         let mut nodes = Vec::with_capacity(records.len());
+        let mut stranger = None;
         for record in records {
-            match Node::read(record, &self.cluster.secrets) {
-                Some(node) => nodes.push(Arc::new(node)),
-                None if self.unproved.insert(record.life.clone()) => tracing::warn!(
+            if let Some(node) = Node::read(record, &self.cluster.secrets) {
+                nodes.push(Arc::new(node));
+                continue;
+            }
+            // Epochs are times of one clock. Among two secrets, that of the earlier node counts.
+            if record.life.epoch < own.epoch {
+                stranger = Some(record.life.name.clone());
+            }
+            if self.unproved.insert(record.life.clone()) {
+                tracing::warn!(
                     node = record.life.name,
-                    "node ignored: it does not know the secret of the cluster"
-                ),
-                None => {}
+                    "node ignored: it has another secret (HEARTH_CLUSTER_SECRET)"
+                );
             }
         }
         self.unproved
@@ -127,6 +134,7 @@ impl Looks {
             nodes,
             own: own.clone(),
             seen_at: seen,
+            stranger,
         }));
     }
 

@@ -166,7 +166,8 @@ impl Member {
                     self.begin_life(&registered, sent);
                     return registered;
                 }
-                Err(error) if mem::replace(&mut is_logged, true) => {
+                // A conflict: two nodes that start at once can take the same number.
+                Err(error) if error.is_conflict() || mem::replace(&mut is_logged, true) => {
                     tracing::debug!(%error, "node not registered");
                 }
                 Err(error) => tracing::warn!(%error, "node not registered"),
@@ -218,6 +219,7 @@ impl Member {
                 nodes,
                 own: life.clone(),
                 seen_at: view.seen_at,
+                stranger: view.stranger.clone(),
             });
         });
         self.cluster.evidence.send_modify(|evidence| {

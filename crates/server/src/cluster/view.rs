@@ -40,6 +40,8 @@ pub(crate) struct View {
     pub own: Life,
     /// The time of the reading.
     pub seen_at: Moment,
+    /// A node that registered earlier than this one and has another secret.
+    pub stranger: Option<String>,
 }
 
 impl Node {

@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::exit::report;
 use super::print::{print, table};
-use crate::config::DatabaseOptions;
+use crate::config::{ConfigError, DatabaseOptions};
 use crate::lifecycle::database_error;
+use crate::store::Store;
 use crate::store::cluster::{MemberConnection, NodeRecord};
 
 #[derive(Debug, Args)]
@@ -29,7 +30,7 @@ pub(super) struct DrainOptions {
 /// Prints all nodes, also those that have ended in the last 24 hours.
 pub(super) fn list(options: &NodesOptions) -> ExitCode {
     run(async {
-        let mut connection = connect(&options.database)?;
+        let mut connection = connect(&options.database).await?;
         let nodes = connection
             .all()
             .await
@@ -43,7 +44,7 @@ pub(super) fn list(options: &NodesOptions) -> ExitCode {
 pub(super) fn drain(options: &DrainOptions) -> ExitCode {
     run(async {
         let DrainOptions { name, database } = options;
-        let mut connection = connect(database)?;
+        let mut connection = connect(database).await?;
         if connection
             .drain_named(name)
             .await
@@ -58,8 +59,17 @@ pub(super) fn drain(options: &DrainOptions) -> ExitCode {
     })
 }
 
-fn connect(database: &DatabaseOptions) -> anyhow::Result<MemberConnection> {
+/// Connects to the database of a cluster. A check comes first, because its errors have a fix.
+async fn connect(database: &DatabaseOptions) -> anyhow::Result<MemberConnection> {
     let url = database.url()?;
+    let checked = Store::check_database(&url).await;
+    let state = checked.map_err(|error| database_error(&error))?;
+    if state.schema == 0 {
+        let empty = ConfigError::new("HEARTH_DATABASE_URL", "the database has no cluster");
+        return Err(empty
+            .fixed_by("start a node with it, or correct the URL")
+            .into());
+    }
     MemberConnection::to(&url).map_err(|error| database_error(&error).into())
 }
 

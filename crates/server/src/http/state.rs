@@ -334,7 +334,12 @@ impl AppState {
             (cluster.standing() == Standing::Fenced, NotReady::LeaseLost),
         ];
         let current = reasons.into_iter().filter(|(is_current, _)| *is_current);
-        current.map(|(_, reason)| reason).collect()
+        let stranger = cluster.view().stranger.clone();
+        let other_secret = stranger.map(|node| NotReady::OtherSecret { node });
+        current
+            .map(|(_, reason)| reason)
+            .chain(other_secret)
+            .collect()
     }
 
     /// Returns the cluster of which this server is a node.

@@ -49,14 +49,28 @@ pub(crate) enum StoreError {
     #[error("schema migration failed: {0}")]
     Schema(sqlx::migrate::MigrateError),
     /// A statement failed.
-    #[error("{0}")]
+    #[error("{}", describe(.0))]
     Statement(#[from] sqlx::Error),
+}
+
+/// Returns the text of an error for people. The library's own text for a database that is away
+/// sounds like a pool that is too small.
+fn describe(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::PoolTimedOut => "the database does not answer".to_owned(),
+        error => error.to_string(),
+    }
 }
 
 impl StoreError {
     /// Returns true if the same statement may succeed later without a change of settings.
     pub fn is_temporary(&self) -> bool {
         matches!(self, StoreError::Unreachable { .. } | StoreError::NoReply)
+    }
+
+    /// Returns true if another statement has taken a value that must be unique.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, StoreError::Statement(sqlx::Error::Database(error)) if error.is_unique_violation())
     }
 
     /// Returns true if the store does not work. If it only rejects a statement, it works.

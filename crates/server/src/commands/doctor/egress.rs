@@ -112,6 +112,9 @@ fn evaluate_egress(
         .unwrap_or_default();
     let listed = match (mode, allow.len()) {
         (Mode::Off | Mode::Open, _) | (Mode::Filtered, 0) => String::new(),
+        (Mode::Filtered, 1) => {
+            ", and the destinations of 1 entry of HEARTH_EGRESS_ALLOW".to_owned()
+        }
         (Mode::Filtered, count) => {
             format!(", and the destinations of {count} entries of HEARTH_EGRESS_ALLOW")
         }
