@@ -117,7 +117,7 @@ pub(crate) fn parse_leniently(
 /// settings.
 fn add_env_file(command: &Command, arguments: &[OsString]) -> Result<Vec<OsString>, ConfigError> {
     let has_settings = subcommand_of(command, arguments)
-        .is_some_and(|command| command.get_arguments().any(|word| word.get_env().is_some()));
+        .is_some_and(|(command, _)| command.get_arguments().any(|word| word.get_env().is_some()));
     let path = env_file::value_of_flag(env_file::FLAG, arguments)
         .or_else(|| std::env::var_os(env_file::VARIABLE))
         .filter(|path| has_settings && !path.to_string_lossy().trim().is_empty());
@@ -141,11 +141,12 @@ pub(crate) fn read_env_file(
 
 /// Adds flags for the settings of a file to the arguments.
 fn add_settings(file: &EnvFile, command: &Command, arguments: &[OsString]) -> Vec<OsString> {
-    let flags = subcommand_of(command, arguments)
-        .map(|command| flags_of(file, command, arguments).added)
-        .unwrap_or_default();
+    let Some((command, names)) = subcommand_of(command, arguments) else {
+        return arguments.to_vec();
+    };
+    let flags = flags_of(file, command, arguments).added;
     // After the names of the program and of its command.
-    let (words, rest) = arguments.split_at(arguments.len().min(2));
+    let (words, rest) = arguments.split_at(names);
     [words, &flags, rest].concat()
 }
 
@@ -183,8 +184,16 @@ pub(crate) fn unused_in_file(file: &EnvFile) -> Unused {
     }
 }
 
-fn subcommand_of<'a>(command: &'a Command, arguments: &[OsString]) -> Option<&'a Command> {
-    command.find_subcommand(arguments.get(1)?)
+/// Returns the command that the first words name, such as `files ls`, and the number of these words
+/// with the name of the program.
+fn subcommand_of<'a>(command: &'a Command, arguments: &[OsString]) -> Option<(&'a Command, usize)> {
+    let mut found = (command, 1);
+    while let Some(word) = arguments.get(found.1)
+        && let Some(below) = found.0.find_subcommand(word)
+    {
+        found = (below, found.1 + 1);
+    }
+    (found.1 > 1).then_some(found)
 }
 
 fn bad_file(reason: String) -> ConfigError {
@@ -192,15 +201,21 @@ fn bad_file(reason: String) -> ConfigError {
 }
 
 fn command_size(command: &Command) -> usize {
-    command
+    all_arguments(command).count()
+}
+
+/// Returns the arguments of all subcommands, and of those below them.
+fn all_arguments(command: &Command) -> Box<dyn Iterator<Item = &Arg> + '_> {
+    let below = command
         .get_subcommands()
-        .map(|command| command.get_arguments().count())
-        .sum()
+        .flat_map(|command| command.get_arguments().chain(all_arguments(command)));
+    Box::new(below)
 }
 
 /// Treats empty variables as not set, because compose files cannot omit a variable. Accepts the old
 /// name of a setting if the new one is not set.
 fn prepare(command: Command) -> Command {
+    let command = command.mut_subcommands(prepare);
     command.mut_args(|argument| {
         let Some(name) = argument.get_env().map(OsStr::to_owned) else {
             return with_bounds(argument);
@@ -227,8 +242,7 @@ fn argument_of(command: &Command, error: &Error) -> Option<Arg> {
     };
     // The argument is named as in `--max-tabs <NUMBER>`.
     let flag = named.strip_prefix("--")?.split_whitespace().next()?;
-    let mut arguments = command.get_subcommands().flat_map(Command::get_arguments);
-    arguments
+    all_arguments(command)
         .find(|argument| argument.get_long() == Some(flag))
         .cloned()
 }
@@ -242,13 +256,8 @@ fn setting_error(command: &Command, error: &Error) -> Option<ConfigError> {
         });
     }
     let argument = argument_of(command, error)?;
-    let variable = match argument.get_env() {
-        Some(name) => name.to_string_lossy().into_owned(),
-        None => format!(
-            "HEARTH_{}",
-            argument.get_long()?.to_uppercase().replace('-', "_")
-        ),
-    };
+    // Options without a variable are not settings.
+    let variable = argument.get_env()?.to_string_lossy().into_owned();
     let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else {
         return None;
     };

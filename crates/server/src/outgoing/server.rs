@@ -24,7 +24,7 @@ impl FromStr for RemoteServer {
         let text = text.trim();
         let error = |why| {
             format!(
-                "{text:?} {why}; it must be an origin such as http://127.0.0.1:3002 or https://firecrawl.example"
+                "{text:?} {why}; it must be an origin such as http://127.0.0.1:3010 or https://server.example"
             )
         };
         let url = Url::parse(text).map_err(|_| error("is not a URL"))?;

@@ -7,15 +7,19 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use hyper::http::{HeaderName, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 
 use super::error::ClientError;
 use crate::config::{ConfigError, ServerOptions};
 use crate::outgoing::{Connector, Exchange, OutgoingError, Received, RemoteServer};
 
-/// The maximum size of a response. Outputs have a fraction of it, unless a setting allows more.
-const MAX_RESPONSE_BYTES: usize = 1 << 30;
+/// The maximum size of the response to an execution. Outputs have a fraction of it, unless a
+/// setting allows more.
+pub(super) const MAX_OUTPUT_BYTES: usize = 1 << 30;
+
+/// The maximum size of other responses. A list of files has up to 2 MiB.
+pub(super) const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// The time limit for a response, besides the time of code. A session may wait for resources, and
 /// its profile may be large.
@@ -137,7 +141,12 @@ impl Api {
     pub async fn call(&self, call: Call<'_>) -> Result<Answer, ClientError> {
         let action = call.action.to_owned();
         let response = self.send(call, Duration::ZERO, None).await?;
-        read(&action, response).await
+        let status = response.status();
+        let answer = read(&action, response, MAX_ANSWER_BYTES).await?;
+        if answer.json["success"] == true {
+            return Ok(answer);
+        }
+        Err(self.foreign(&action, status))
     }
 
     /// Sends the request of an execution, which can take `time`, and returns the response before
@@ -273,19 +282,9 @@ impl Api {
     /// Returns the error that a response reports.
     async fn rejected(&self, action: &str, response: Response<Received>) -> ClientError {
         let status = response.status();
-        let answer = match read(action, response).await {
+        let answer = match read(action, response, MAX_ANSWER_BYTES).await {
             Ok(answer) if answer.json["error"].is_string() => answer,
-            _ => {
-                let server = self.server();
-                let reason = format!("{server} answered {status} without a message of Hearth");
-                let error = ClientError::new(action, reason);
-                let is_of_proxy = status.is_server_error() || status.as_u16() == 413;
-                return error.fixed_by(if is_of_proxy {
-                    "look for the reason in the log of the proxy in front of Hearth"
-                } else {
-                    "set HEARTH_URL to the address of a Hearth server"
-                });
-            }
+            _ => return self.foreign(action, status),
         };
         let error = ClientError::new(action, answer.text_of("error"));
         let fix = match status.as_u16() {
@@ -305,15 +304,28 @@ impl Api {
         error.fixed_by(fix)
     }
 
+    /// Returns the error for a response that is not Hearth's.
+    fn foreign(&self, action: &str, status: StatusCode) -> ClientError {
+        let server = self.server();
+        let reason = format!("{server} answered {status} without a message of Hearth");
+        let is_of_proxy = status.is_server_error() || status.as_u16() == 413;
+        ClientError::new(action, reason).fixed_by(if is_of_proxy {
+            "look for the reason in the log of the proxy in front of Hearth"
+        } else {
+            "set HEARTH_URL to the address of a Hearth server"
+        })
+    }
+
     fn server(&self) -> &RemoteServer {
         self.connector.server()
     }
 }
 
-/// Reads the JSON of a response.
+/// Reads the JSON of a response of at most `max_bytes`.
 pub(super) async fn read(
     action: &str,
     response: Response<Received>,
+    max_bytes: usize,
 ) -> Result<Answer, ClientError> {
     let broken = |reason: String| ClientError::new(action, reason);
     let mut body = response.into_body();
@@ -321,8 +333,9 @@ pub(super) async fn read(
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broken(error.to_string()))?;
         let data = frame.into_data().unwrap_or_default();
-        if bytes.len() + data.len() > MAX_RESPONSE_BYTES {
-            return Err(broken("the response is larger than 1 GiB".to_owned()));
+        if bytes.len() + data.len() > max_bytes {
+            let reason = format!("the response is larger than {} MiB", max_bytes >> 20);
+            return Err(broken(reason));
         }
         bytes.extend_from_slice(&data);
     }

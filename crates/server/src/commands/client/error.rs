@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::terminal::{harmless, harmless_line};
+
 /// A command that a server has not carried out.
 #[derive(Debug, Error)]
 #[error("cannot {action}: {reason}")]
@@ -14,36 +16,20 @@ pub(in crate::commands) struct ClientError {
 }
 
 impl ClientError {
-    /// Creates an error. Control characters of `reason`, which may be the text of a server, do not
-    /// reach the terminal.
-    pub fn new(action: impl Into<String>, reason: impl AsRef<str>) -> ClientError {
-        let is_unsafe = |c: char| c.is_control() && c != '\n';
+    /// Creates an error. The action and the reason may contain texts of a server.
+    pub fn new(action: impl AsRef<str>, reason: impl AsRef<str>) -> ClientError {
         ClientError {
-            action: action.into(),
-            reason: reason.as_ref().trim_end().replace(is_unsafe, "\u{fffd}"),
+            action: harmless_line(action.as_ref()),
+            reason: harmless_line(reason.as_ref()),
             fix: None,
         }
     }
 
-    /// Adds the fix.
-    pub fn fixed_by(self, fix: impl Into<String>) -> ClientError {
+    /// Adds the fix, which may have several lines.
+    pub fn fixed_by(self, fix: impl AsRef<str>) -> ClientError {
         ClientError {
-            fix: Some(fix.into()),
+            fix: Some(harmless(fix.as_ref())),
             ..self
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_of_a_server_does_not_control_the_terminal() {
-        let error = ClientError::new("run the code", "a\u{1b}[2J\nb\r\u{9b}1m\n");
-        assert_eq!(
-            error.to_string(),
-            "cannot run the code: a\u{fffd}[2J\nb\u{fffd}\u{fffd}1m"
-        );
     }
 }

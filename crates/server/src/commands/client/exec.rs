@@ -9,13 +9,13 @@ use hyper::{Method, Response};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::api::{Api, Call, read, session_path};
+use super::api::{Api, Call, MAX_OUTPUT_BYTES, read, session_path};
 use super::code::{Language, read_code};
 use super::error::ClientError;
 use super::event_stream::EventStream;
 use super::output::Printer;
 use super::sessions;
-use crate::commands::print::{print, warn};
+use super::terminal::{print, warn};
 use crate::config::ServerOptions;
 use crate::outgoing::Received;
 
@@ -91,7 +91,7 @@ async fn session(api: &Api, named: Option<&str>) -> Result<(String, bool), Clien
     if let Some(id) = named {
         return Ok((id.to_owned(), false));
     }
-    let active = sessions::active(api).await?;
+    let active = sessions::active(api, ACTION).await?;
     if let Some(id) = sessions::only(ACTION, active, "add -s with an id")? {
         return Ok((id, false));
     }
@@ -112,17 +112,18 @@ async fn run(api: &Api, id: &str, body: Value, options: &ExecOptions) -> Result<
     if is_stream(&response) {
         return print_stream(response).await;
     }
-    let answer = read(ACTION, response).await?;
+    let answer = read(ACTION, response, MAX_OUTPUT_BYTES).await?;
+    let code = exit_code(&answer.json)?;
     if options.json {
         print(&answer.text);
-        return Ok(exit_code(&answer.json));
+        return Ok(code);
     }
     let mut output = Printer::default();
     let printed = output
         .stdout(answer.text_of("stdout"))
         .and_then(|()| output.stderr(answer.text_of("stderr")))
         .and_then(|()| output.end(&answer.json));
-    Ok(printed.map_or(UNREAD, |()| exit_code(&answer.json)))
+    Ok(printed.map_or(UNREAD, |()| code))
 }
 
 fn is_stream(response: &Response<Received>) -> bool {
@@ -151,8 +152,8 @@ async fn print_stream(response: Response<Received>) -> Result<u8, ClientError> {
                 "stdout" => output.stdout(text),
                 "stderr" => output.stderr(text),
                 "end" => {
-                    let printed = output.end(&data);
-                    return Ok(printed.map_or(UNREAD, |()| exit_code(&data)));
+                    let code = exit_code(&data)?;
+                    return Ok(output.end(&data).map_or(UNREAD, |()| code));
                 }
                 "result" => output.value(data["result"].as_str().unwrap_or_default()),
                 // A later server may have more events.
@@ -168,8 +169,9 @@ async fn print_stream(response: Response<Received>) -> Result<u8, ClientError> {
     ))
 }
 
-/// Returns the exit code of the code, or 1 if it has none that a program can have.
-fn exit_code(answer: &Value) -> u8 {
-    let code = answer["exitCode"].as_u64();
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+/// Returns the exit code of the code, or 1 if it is none that a program can have.
+fn exit_code(answer: &Value) -> Result<u8, ClientError> {
+    let code = answer["exitCode"].as_i64();
+    let code = code.ok_or_else(|| ClientError::new(ACTION, "the response has no exit code"))?;
+    Ok(u8::try_from(code).unwrap_or(1))
 }

@@ -12,17 +12,18 @@ use clap::{Args, Subcommand};
 use futures_util::stream;
 use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::{Body, Frame};
-use hyper::{Method, Response};
+use hyper::{Method, Response, StatusCode};
 use tempfile::NamedTempFile;
-use tokio::fs::File;
+use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 use url::form_urlencoded;
 
-use super::api::{Api, Call, Transfer, session_path};
+use super::api::{Api, Call, MAX_ANSWER_BYTES, Transfer, session_path};
 use super::error::ClientError;
 use super::sessions::{active, only, time};
-use crate::commands::print::{print, table, warn};
+use super::terminal::{print, warn};
+use crate::commands::print::table;
 use crate::config::ServerOptions;
 use crate::outgoing::Received;
 
@@ -125,7 +126,7 @@ impl Target {
     async fn files(&self, api: &Api, action: &str) -> Result<String, ClientError> {
         let id = match &self.session {
             Some(id) => Some(id.clone()),
-            None => only(action, active(api).await?, "add -s with an id")?,
+            None => only(action, active(api, action).await?, "add -s with an id")?,
         };
         let id = id.ok_or_else(|| {
             ClientError::new(action, "no session is active")
@@ -165,7 +166,7 @@ async fn list(api: &Api, options: &LsOptions) -> Result<(), ClientError> {
             text("type").to_owned(),
             file["sizeBytes"].as_u64().unwrap_or(0).to_string(),
             time(text("modifiedAt")),
-            printable(text("path")),
+            text("path").to_owned(),
         ]
     });
     let rows: Vec<_> = rows.collect();
@@ -177,7 +178,7 @@ async fn list(api: &Api, options: &LsOptions) -> Result<(), ClientError> {
 }
 
 async fn get(api: &Api, options: &GetOptions) -> Result<(), ClientError> {
-    let action = format!("read {}", printable(&options.path));
+    let action = format!("read {}", options.path);
     let files = options.target.files(api, &action).await?;
     let transfer = Transfer {
         action: &action,
@@ -192,9 +193,21 @@ async fn get(api: &Api, options: &GetOptions) -> Result<(), ClientError> {
         return Err(error.fixed_by("add the name of the file to -o"));
     }
     let response = api.transfer(transfer, Empty::<Bytes>::new()).await?;
+    if response.status() != StatusCode::OK {
+        let reason = format!("the server answered {}", response.status());
+        return Err(ClientError::new(action, reason));
+    }
     if output == Path::new(STDIO) {
         return save(&action, response, own(io::stdout())?).await;
     }
+    let failed = |error: io::Error| local_error("write", &output, &error);
+    let is_special = std::fs::metadata(&output).is_ok_and(|about| !about.is_file());
+    if is_special {
+        let file = OpenOptions::new().write(true).open(&output).await;
+        return save(&action, response, file.map_err(failed)?).await;
+    }
+    // A link stays, and the file to which it leads is replaced.
+    let output = std::fs::canonicalize(&output).unwrap_or(output);
     // The file appears when it is complete.
     let failed = |error: io::Error| local_error("write", &output, &error);
     let part = part_of(&output).map_err(failed)?;
@@ -246,7 +259,7 @@ async fn put(api: &Api, options: &PutOptions) -> Result<(), ClientError> {
             return Err(error.fixed_by("add the path after the name"));
         }
     };
-    let action = format!("write {}", printable(path));
+    let action = format!("write {path}");
     let files = options.target.files(api, &action).await?;
     let transfer = Transfer {
         action: &action,
@@ -255,11 +268,11 @@ async fn put(api: &Api, options: &PutOptions) -> Result<(), ClientError> {
         size,
     };
     let response = api.transfer(transfer, content(source)).await?;
-    let written = super::api::read(&action, response).await?;
+    let written = super::api::read(&action, response, MAX_ANSWER_BYTES).await?;
     if options.json {
         print(&written.text);
     } else {
-        print(&printable(written.text_of("path")));
+        print(written.text_of("path"));
     }
     Ok(())
 }
@@ -312,10 +325,10 @@ async fn remove(api: &Api, options: &RmOptions) -> Result<(), ClientError> {
     let files = options.target.files(api, "remove the files").await?;
     let mut outcome = Ok(());
     for path in &options.paths {
-        let action = format!("remove {}", printable(path));
+        let action = format!("remove {path}");
         let file = format!("{files}/{}", encoded(path));
         match api.call(request(&action, Method::DELETE, file)).await {
-            Ok(_) => print(&printable(path)),
+            Ok(_) => print(path),
             Err(error) if outcome.is_ok() => outcome = Err(error),
             Err(error) => warn(&error.to_string()),
         }
@@ -350,19 +363,13 @@ fn encoded(path: &str) -> String {
     encoded
 }
 
-/// Returns a path whose control characters do not reach the terminal.
-fn printable(path: &str) -> String {
-    path.replace(char::is_control, "\u{fffd}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_encoded_for_addresses_and_terminals() {
+    fn paths_are_encoded_for_addresses() {
         assert_eq!(encoded("a/b c/ü?.txt"), "a/b%20c/%C3%BC%3F.txt");
         assert_eq!(encoded("100%/#1"), "100%25/%231");
-        assert_eq!(printable("a\u{1b}[2J\n"), "a\u{fffd}[2J\u{fffd}");
     }
 }

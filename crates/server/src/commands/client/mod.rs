@@ -9,6 +9,7 @@ mod exec;
 mod files;
 mod output;
 mod sessions;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
+use super::terminal::harmless;
+
 /// The bytes of each stream that are remembered. Texts that differ only after them count as
 /// different.
 const MAX_REMEMBERED: usize = 64 << 20;
@@ -50,7 +52,7 @@ impl Printer {
         if !error.is_empty() && !self.stderr.contains(error) {
             // The output of the code may have no newline.
             let gap = newline_after(&self.stderr);
-            writeln!(io::stderr().lock(), "{gap}hearth: {error}")?;
+            writeln!(io::stderr().lock(), "{gap}hearth: {}", harmless(error))?;
         }
         if answer["truncated"] == true {
             let line = "hearth: the middle of the output is missing (HEARTH_MAX_OUTPUT_BYTES)";

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::api::{Answer, Api, Call, session_path};
 use super::error::ClientError;
-use crate::commands::print::{print, table, warn};
+use super::terminal::{print, warn};
+use crate::commands::print::table;
 use crate::config::ServerOptions;
 
 #[derive(Debug, Args)]
@@ -153,7 +154,12 @@ pub(super) async fn create_with(api: &Api, body: Value) -> Result<Answer, Client
 
 /// Prints sessions, the newest first.
 pub(super) async fn list(api: &Api, options: &ListOptions) -> Result<(), ClientError> {
-    let listed = list_with(api, if options.all { "" } else { "?status=active" }).await?;
+    let listed = list_with(
+        api,
+        "list the sessions",
+        if options.all { "" } else { "?status=active" },
+    )
+    .await?;
     if options.json {
         print(&listed.text);
         return Ok(());
@@ -173,9 +179,9 @@ pub(super) async fn list(api: &Api, options: &ListOptions) -> Result<(), ClientE
     Ok(())
 }
 
-async fn list_with(api: &Api, query: &str) -> Result<Answer, ClientError> {
+async fn list_with(api: &Api, action: &str, query: &str) -> Result<Answer, ClientError> {
     let call = Call {
-        action: "list the sessions",
+        action,
         method: Method::GET,
         path: query.to_owned(),
         body: None,
@@ -183,9 +189,9 @@ async fn list_with(api: &Api, query: &str) -> Result<Answer, ClientError> {
     api.call(call).await
 }
 
-/// Returns the ids of all active sessions.
-pub(super) async fn active(api: &Api) -> Result<Vec<String>, ClientError> {
-    let listed = list_with(api, "?status=active").await?;
+/// Returns the ids of all active sessions, for a command with this action.
+pub(super) async fn active(api: &Api, action: &str) -> Result<Vec<String>, ClientError> {
+    let listed = list_with(api, action, "?status=active").await?;
     let sessions = listed.json["sessions"].as_array();
     let ids = sessions
         .into_iter()
@@ -213,7 +219,11 @@ pub(super) async fn open(api: &Api, options: &OpenOptions) -> Result<(), ClientE
     const ACTION: &str = "open a session";
     let id = match &options.session {
         Some(id) => Some(id.clone()),
-        None => only(ACTION, active(api).await?, "add the id of a session")?,
+        None => only(
+            ACTION,
+            active(api, ACTION).await?,
+            "add the id of a session",
+        )?,
     };
     let id = id.ok_or_else(|| {
         ClientError::new(ACTION, "no session is active").fixed_by("create one with `hearth new`")
@@ -249,7 +259,7 @@ pub(super) async fn open(api: &Api, options: &OpenOptions) -> Result<(), ClientE
 /// Ends sessions. Continues after an error, and returns the first one.
 pub(super) async fn remove(api: &Api, options: &RemoveOptions) -> Result<(), ClientError> {
     let ids = if options.all {
-        active(api).await?
+        active(api, "end the sessions").await?
     } else {
         options.sessions.clone()
     };
