@@ -52,6 +52,9 @@ impl Desk {
             await desk.goto('{origin}/{path}')"
         ))
         .await;
+        if let Some(key) = server.key() {
+            desk.act(&format!("await enterKey('{key}')")).await;
+        }
         desk
     }
 

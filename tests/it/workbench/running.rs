@@ -27,7 +27,7 @@ async fn output_appears_while_the_code_runs_and_its_value_at_the_end() {
         "{seen}"
     );
     assert!(
-        seen[1].as_str().expect("text").starts_with("Node runs"),
+        seen[1].as_str().expect("text").starts_with("Running Node"),
         "{seen}"
     );
     assert_eq!(seen[2], "second\n");
@@ -106,6 +106,43 @@ async fn the_request_is_copied_as_a_program_that_works() {
         assert!(text.contains(call) && text.contains(session.id()), "{text}");
         assert!(text.contains(server.origin()), "{text}");
     }
+    desk.leave(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_stays_usable_while_code_writes_much() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let desk = Desk::at(&server, &session, DESK).await;
+    desk.write("for (let i = 0; i < 60_000; i++) console.log(`line ${i} ${' '.repeat(50)}x`)")
+        .await;
+    desk.act("await desk.getByRole('button', { name: 'Run' }).click(); await outcomeIs(/^exit 0/)")
+        .await;
+    let shown = "[(await output.textContent()).length <= 200_000, (await output.textContent()).endsWith('x\\n'), await output.evaluate((shown) => shown.childElementCount < 100)]";
+    assert_eq!(desk.see(shown).await, json!([true, true, true]));
+    desk.leave(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn downloads_of_the_code_are_offered() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let desk = Desk::at(&server, &session, DESK).await;
+    desk.act("await desk.getByText('Bash', { exact: true }).click()")
+        .await;
+    let page = "data:text/html,<a download='prices.csv' href='data:text/csv,a,b'>get</a>";
+    desk.write(&format!(
+        "agent-browser open \"{page}\"\nagent-browser click a\nsleep 1"
+    ))
+    .await;
+    desk.act("await desk.getByRole('button', { name: 'Run' }).click(); await outcomeIs(/^exit 0/);
+        var [saved] = await Promise.all([desk.waitForEvent('download'), desk.getByRole('button', { name: 'Download prices.csv' }).click()])")
+        .await;
+    let saved =
+        "[saved.suggestedFilename(), require('fs').readFileSync(await saved.path(), 'utf8')]";
+    assert_eq!(desk.see(saved).await, json!(["prices.csv", "a,b"]));
     desk.leave(&server).await;
     server.stop().await;
 }

@@ -25,6 +25,7 @@ pub(crate) static PAGE: Page = Page {
         Asset::script("runner.js", include_str!("page/runner.js")),
         Asset::script("session_list.js", include_str!("page/session_list.js")),
         Asset::script("session_page.js", include_str!("page/session_page.js")),
+        Asset::script("transfer.js", include_str!("page/transfer.js")),
         Asset::script("tabs.js", include_str!("page/tabs.js")),
         Asset::style("codemirror.css", include_str!("codemirror/codemirror.css")),
         Asset::script("codemirror.js", include_str!("codemirror/codemirror.js")),

@@ -56,8 +56,16 @@ export class Editor {
 
   /** Returns the request that runs the code. */
   request() {
+    this.#readInsertedText();
     const timeout = element('timeout').valueAsNumber;
     return { code: this.#text(), language: this.#language, timeout: Number.isNaN(timeout) ? DEFAULT_TIMEOUT : timeout };
+  }
+
+  /** Makes the library read text that was inserted just now, which it does later on a touch screen. */
+  #readInsertedText() {
+    const input = this.#rich?.display.input;
+    input?.forceCompositionEnd?.();
+    if (input?.readDOMTimeout) input.updateFromDOM();
   }
 
   #radios() {

@@ -4,8 +4,10 @@
 import { age, make, setText } from '/operator/page/words.js';
 import { ask, failure, send } from './api.js';
 import { notify } from './notice.js';
+import { TRANSFER_TIMEOUT_MS, download, filesOf, sizeOf, smallButton } from './transfer.js';
 
-const TRANSFER_TIMEOUT_MS = 300000;
+/** The directory of downloads, which is not in the working directory. */
+const DOWNLOADS = '.downloads';
 
 const element = (id) => document.getElementById(id);
 
@@ -44,9 +46,10 @@ export class FileList {
     const query = directory ? `?path=${encodeURIComponent(directory)}` : '';
     try {
       const list = await ask(`${filesOf(id)}${query}`);
+      const hasDownloads = directory === '' && (await hasFiles(id, DOWNLOADS));
       if (!isShown()) return;
       this.#offer(true);
-      this.#show(list);
+      this.#show(list, hasDownloads);
     } catch (error) {
       if (isShown()) this.#showFailure(error);
     }
@@ -69,18 +72,22 @@ export class FileList {
     this.refresh();
   }
 
-  #show({ files, truncated }) {
+  #show({ files, truncated }, hasDownloads) {
     const where = this.#directory ? `${this.#directory}: ` : '';
     const count = files.length === 1 ? '1 entry' : `${files.length} entries`;
     setText(element('files-note'), `${where}${count}${truncated ? ', and more' : ''}`);
-    const rows = files.map((file) => this.#row(file));
+    const rows = hiddenLast(files).map((file) => this.#row(file));
     if (this.#directory) rows.unshift(this.#parentRow());
+    if (hasDownloads) {
+      const open = smallButton('Downloads/', 'Open the downloads', () => this.#enter(DOWNLOADS));
+      rows.unshift(make('li', 'file-row', open));
+    }
     element('file-rows').replaceChildren(...rows);
   }
 
   #parentRow() {
     const parent = this.#directory.split('/').slice(0, -1).join('/');
-    return make('li', 'file-row', button('..', 'Parent directory', () => this.#enter(parent)));
+    return make('li', 'file-row', smallButton('..', 'Parent directory', () => this.#enter(parent)));
   }
 
   #row({ path, type, sizeBytes, modifiedAt }) {
@@ -89,26 +96,12 @@ export class FileList {
     const modified = Date.parse(modifiedAt);
     if (!Number.isNaN(modified)) facts.push(`${age(Date.now() - modified)} ago`);
     const row = make('li', 'file-row');
-    if (type === 'directory') row.append(button(`${name}/`, `Open ${path}`, () => this.#enter(path)));
+    if (type === 'directory') row.append(smallButton(`${name}/`, `Open ${path}`, () => this.#enter(path)));
     else row.append(make('bdi', 'file', name));
     row.append(make('span', 'quiet', facts.join(' · ')));
-    if (type === 'file') row.append(button('Download', `Download ${path}`, () => this.#download(path)));
-    row.append(button('Delete', `Delete ${path}`, () => this.#change(path, 'delete', { method: 'DELETE' })));
+    if (type === 'file') row.append(smallButton('Download', `Download ${path}`, () => download(this.#id, path)));
+    row.append(smallButton('Delete', `Delete ${path}`, () => this.#change(path, 'delete', { method: 'DELETE' })));
     return row;
-  }
-
-  async #download(path) {
-    try {
-      const response = await send(filesOf(this.#id, path), { signal: AbortSignal.timeout(TRANSFER_TIMEOUT_MS) });
-      if (!response.ok) throw await failure(response);
-      const link = make('a');
-      link.href = URL.createObjectURL(await response.blob());
-      link.download = path.split('/').at(-1);
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    } catch (error) {
-      notify(`Cannot download ${path}: ${error.message}`);
-    }
   }
 
   async #upload() {
@@ -132,21 +125,13 @@ export class FileList {
   }
 }
 
-/** Returns the path of the files of a session, or of one of them. */
-function filesOf(id, file = '') {
-  const encoded = file.split('/').map(encodeURIComponent).join('/');
-  return `/v2/interact/${id}/files${file ? `/${encoded}` : ''}`;
+/** Returns files whose names begin with a dot after the others. */
+function hiddenLast(files) {
+  const isHidden = ({ path }) => path.split('/').at(-1).startsWith('.');
+  return [...files.filter((file) => !isHidden(file)), ...files.filter(isHidden)];
 }
 
-function sizeOf(count) {
-  if (count < 1024) return `${count} B`;
-  return count < 1024 ** 2 ? `${Math.ceil(count / 1024)} KiB` : `${(count / 1024 ** 2).toFixed(1)} MiB`;
-}
-
-function button(text, label, act) {
-  const made = make('button', 'small', text);
-  made.type = 'button';
-  made.setAttribute('aria-label', label);
-  made.addEventListener('click', act);
-  return made;
+async function hasFiles(id, directory) {
+  const list = await ask(`${filesOf(id)}?path=${encodeURIComponent(directory)}`).catch(() => null);
+  return Boolean(list?.files.length);
 }

@@ -7,6 +7,8 @@ import { badgesOf, showBadges } from './badges.js';
 import { SessionDialog } from './new_session.js';
 import { copy, notify } from './notice.js';
 
+/** The team of all clients of a server without keys. */
+const KEYLESS_TEAM = 'everybody';
 const MAX_URL_LENGTH = 90;
 const ALL_TEAMS = '';
 
@@ -172,13 +174,15 @@ export async function copyCdpUrl(id) {
   }
 }
 
-function factsOf({ team, createdAt, expiresAt, profile, memoryBytes, node, isScrape }, now) {
+/** Returns what is known about a session, as cells of a list. */
+export function factsOf({ team, createdAt, expiresAt, lastActivity, profile, memoryBytes, node, isScrape }, now) {
   const left = Date.parse(expiresAt) - now;
   const facts = [
     ['fact', `open ${age(now - Date.parse(createdAt))}`, createdAt],
     ['fact', left > 0 ? `ends in ${age(left)}` : 'TTL expired', expiresAt],
+    ['fact', `idle ${age(now - Date.parse(lastActivity))}`, lastActivity],
   ];
-  if (team) facts.unshift(['fact team', team, team]);
+  if (team && team !== KEYLESS_TEAM) facts.unshift(['fact team', team, team]);
   if (isScrape) facts.unshift(['fact', 'scrape', 'The session of a scrape, which clients do not see']);
   if (Number.isFinite(memoryBytes)) facts.push(['fact', bytes(memoryBytes)]);
   if (profile) facts.push(['fact', `profile ${profile}`, profile]);

@@ -9,7 +9,7 @@
 // - page_lines.js  the console and the requests of the page
 // - file_list.js   the files of the session
 
-import { setText, shortId, titleOf } from '/operator/page/words.js';
+import { fillList, setText, shortId, titleOf } from '/operator/page/words.js';
 import { ask } from './api.js';
 import { badgesOf, showBadges } from './badges.js';
 import { copyAs } from './copy_as.js';
@@ -21,7 +21,7 @@ import { copy, notify } from './notice.js';
 import { PageLines } from './page_lines.js';
 import { PastExecutions } from './past.js';
 import { Runner } from './runner.js';
-import { copyCdpUrl, reasonOf } from './session_list.js';
+import { copyCdpUrl, factsOf, reasonOf } from './session_list.js';
 import { Tabs } from './tabs.js';
 
 const END_TIMEOUT_MS = 30000;
@@ -64,7 +64,7 @@ export class SessionPage {
     element('session-title').title = id;
     this.#showControls(true);
     this.#editor.open(canUseApi);
-    this.#runner.clear();
+    this.#runner.clear(canUseApi ? undefined : 'This key does not run code.');
     this.#tabs.select('output');
     this.#past.open(id);
     this.#lines.open(id);
@@ -92,6 +92,8 @@ export class SessionPage {
       setText(element('page-title'), titleOf(session));
       setText(element('page-url'), session.url ?? '');
       showBadges(element('session-badges'), badgesOf(session));
+      fillList(element('session-facts'), factsOf(session, Date.parse(state.now)));
+      if (this.#canUseApi) this.#runner.noticeOthers(session.running.length > 0);
       this.#past.notice(session);
       if (!this.#canUseApi) this.#live.show({ watch: session.liveViewUrl, control: '' });
     } else if (!this.#isOver && this.#canUseApi) {
@@ -124,6 +126,7 @@ export class SessionPage {
     this.#live.close();
     this.#showControls(false);
     showBadges(element('session-badges'), []);
+    fillList(element('session-facts'), []);
     setText(element('ended-note'), sentence);
   }
 

@@ -1,0 +1,43 @@
+// Addresses and downloads of the files of a session.
+
+import { make } from '/operator/page/words.js';
+import { failure, send } from './api.js';
+import { notify } from './notice.js';
+
+export const TRANSFER_TIMEOUT_MS = 300000;
+const REVOKE_MS = 10000;
+
+/** Returns the path of the files of a session, or of one of them. */
+export function filesOf(id, file = '') {
+  const encoded = file.split('/').map(encodeURIComponent).join('/');
+  return `/v2/interact/${id}/files${file ? `/${encoded}` : ''}`;
+}
+
+/** Saves a file of a session on the viewer's machine, with this name. */
+export async function download(id, path, name = path.split('/').at(-1)) {
+  try {
+    const response = await send(filesOf(id, path), { signal: AbortSignal.timeout(TRANSFER_TIMEOUT_MS) });
+    if (!response.ok) throw await failure(response);
+    const link = make('a');
+    link.href = URL.createObjectURL(await response.blob());
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), REVOKE_MS);
+  } catch (error) {
+    notify(`Cannot download ${name}: ${error.message}`);
+  }
+}
+
+export function sizeOf(count) {
+  if (count < 1024) return `${count} B`;
+  return count < 1024 ** 2 ? `${Math.ceil(count / 1024)} KiB` : `${(count / 1024 ** 2).toFixed(1)} MiB`;
+}
+
+/** Returns a small button with a longer name for screen readers. */
+export function smallButton(text, label, act) {
+  const made = make('button', 'small', text);
+  made.type = 'button';
+  made.setAttribute('aria-label', label);
+  made.addEventListener('click', act);
+  return made;
+}
