@@ -87,8 +87,10 @@ async fn a_client_gets_a_warm_session_and_another_one_is_prepared() {
 async fn a_burst_gets_cold_sessions_when_the_pool_is_empty() {
     let server = warm_server(1).await;
     let sessions = join_all((0..4).map(|_| server.session())).await;
-    assert_eq!(count(&server, CLAIMED).await, 1.0);
-    assert_eq!(cold(&server, "empty").await, 3.0);
+    let (claimed, cold) = (count(&server, CLAIMED).await, cold(&server, "empty").await);
+    assert_eq!(claimed + cold, 4.0);
+    // On a busy machine, another one can be ready before the last request arrives.
+    assert!(claimed >= 1.0 && cold >= 2.0, "{claimed} {cold}");
     let codes = sessions.iter().map(|session| session.node("1 + 1"));
     for execution in join_all(codes).await {
         assert_eq!(execution.ok().result, "2");

@@ -61,9 +61,13 @@ impl Raw {
     /// Sends the head of a request for a file of a session. `headers` end with a line break.
     async fn send(api: &Api, method: &str, session: &Session, file: &str, headers: &str) -> Raw {
         let mut stream = TcpStream::connect(api.address()).await.expect("connected");
+        let key = api
+            .authorization()
+            .map(|value| format!("Authorization: {value}\r\n"));
         let head = format!(
-            "{method} /v2/interact{} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n",
-            path_of(session, file)
+            "{method} /v2/interact{} HTTP/1.1\r\nHost: localhost\r\n{}{headers}\r\n",
+            path_of(session, file),
+            key.unwrap_or_default()
         );
         stream.write_all(head.as_bytes()).await.expect("sent");
         Raw(stream)

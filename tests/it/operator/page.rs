@@ -75,7 +75,9 @@ impl Operator {
 
 #[tokio::test]
 async fn the_page_shows_a_session_with_its_thumbnail_and_ends_it_after_confirmation() {
-    let (server, site) = (TestServer::start().await, Site::start().await);
+    // The meters are those of the server that shows the page.
+    let server = TestServer::builder().single().start().await;
+    let site = Site::start().await;
     let session = server.session().await;
     session
         .node(&format!(

@@ -74,6 +74,11 @@ impl Api {
         &self.origin
     }
 
+    /// Returns the `Authorization` header, if requests have one.
+    pub fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
     /// Returns `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         self.origin.trim_start_matches("http://")

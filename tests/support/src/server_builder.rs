@@ -143,6 +143,8 @@ impl ServerBuilder {
     /// Runs the server as an unprivileged user; requires root.
     #[must_use]
     pub fn as_plain_user(mut self) -> Self {
+        // The nodes of a test share a directory of one user.
+        self.is_single = true;
         self.plain_user = Some(PlainUser::new(
             &binary(),
             &given_runtime().unwrap_or_else(|| crate::repository().join("runtime")),
