@@ -21,10 +21,10 @@ pub struct RelativePath(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidPath {
     /// The path is empty, or has an empty name: two slashes, or one at the beginning or the end.
-    #[error("it has an empty name")]
+    #[error("it starts or ends with a slash, or has two in a row")]
     EmptyName,
     /// A name is `.` or `..`.
-    #[error("it contains . or ..")]
+    #[error("it contains the name \".\" or \"..\"")]
     Dots,
     /// A zero byte, which no file has in its name.
     #[error("it contains a zero byte")]

@@ -25,6 +25,7 @@ use crate::http::extract::{ApiRequest, AuthenticatedTeam};
 use crate::http::paths::PREFIXES;
 use crate::http::state::AppState;
 use crate::sessions::{Session, SessionEntry};
+use crate::team::{self, Team};
 use crate::test_mode::{Fault, TestMode, TooManyFaults};
 
 /// The time limit for a browser to crash after it was told to.
@@ -117,13 +118,19 @@ async fn insert_fault(
 ) -> Response {
     let (on, session) = classify(request.method(), request.uri().path());
     // A request without a valid key gets its 401.
-    let is_api = on.is_some() && auth::authenticate(&state.keys(), request.headers()).is_ok();
-    if !is_api {
+    let keys = state.keys();
+    let key = on.and_then(|_| auth::authenticate(&keys, request.headers()).ok());
+    let Some(key) = key else {
         return next.run(request).await;
-    }
-    // An ended session uses up no fault.
+    };
+    let team = key.map_or_else(team::everybody, |key| Team::clone(&key.team));
+    // A session that has ended, or that the request may not use, uses up no fault.
     let session = session.and_then(|id| match state.registry().find(id) {
-        Some(SessionEntry::Current(session)) if session.ending().is_none() => Some(session),
+        Some(SessionEntry::Current(session))
+            if session.ending().is_none() && *session.team() == team =>
+        {
+            Some(session)
+        }
         _ => None,
     });
     let Some(fault) = mode.take(on, session.as_ref().map(|session| session.id())) else {
