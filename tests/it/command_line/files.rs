@@ -1,8 +1,12 @@
 //! Files of a session.
 
 use std::fs;
+use std::os::unix::fs::{FileTypeExt, symlink};
+use std::path::Path;
 
 use hearth_test_support::TestServer;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::Value;
 
 use super::{run, run_reading};
@@ -45,6 +49,40 @@ async fn files_are_put_listed_got_and_removed() {
     assert_eq!(fs::read_to_string(&copy).expect("readable"), "a,b\n1,2\n");
     let removed = run(&server, &["files", "rm", "data/ü 1.csv", "data"]).await;
     assert_eq!(removed.ok(), "data/ü 1.csv\ndata");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_stays_and_a_pipe_is_written_to() {
+    let server = TestServer::start().await;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let local = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    run(&server, &["new"]).await.ok();
+    run_reading(&server, &["files", "put", "-", "a"], "content")
+        .await
+        .ok();
+    fs::write(local("target"), "old").expect("written");
+    symlink("target", local("link")).expect("made");
+    run(&server, &["files", "get", "a", "-o", &local("link")])
+        .await
+        .ok();
+    assert_eq!(
+        fs::read_link(local("link")).expect("a link"),
+        Path::new("target")
+    );
+    assert_eq!(
+        fs::read_to_string(local("target")).expect("read"),
+        "content"
+    );
+    mkfifo(local("pipe").as_str(), Mode::S_IRWXU).expect("made");
+    let pipe = local("pipe");
+    let reading = tokio::task::spawn_blocking(move || fs::read_to_string(pipe));
+    run(&server, &["files", "get", "a", "-o", &local("pipe")])
+        .await
+        .ok();
+    assert_eq!(reading.await.expect("run").expect("read"), "content");
+    let about = fs::symlink_metadata(local("pipe")).expect("there");
+    assert!(about.file_type().is_fifo());
     server.stop().await;
 }
 

@@ -44,6 +44,12 @@ async fn the_settings_of_the_server_suffice_on_its_machine() {
         .ok();
     let settings = format!("HEARTH_LISTEN={}\nHEARTH_API_KEYS_FILE={keys}\n", listen.1);
     let settings = write("settings", &settings);
+    run_with(&["new"], &[("HEARTH_ENV_FILE", &settings)])
+        .await
+        .ok();
+    run_with(&["files", "ls"], &[("HEARTH_ENV_FILE", &settings)])
+        .await
+        .ok();
     run_with(&["ls"], &[("HEARTH_ENV_FILE", &settings)])
         .await
         .ok();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hearth_test_support::{Session, TestServer, eventually};
+use hearth_test_support::{ServerBuilder, Session, TestServer, eventually};
 use nix::sys::statvfs::statvfs;
 
 use super::{Raw, get, path_of, put, visible};
@@ -12,8 +12,8 @@ const MAX_REQUESTS: usize = 16;
 
 const MIB: usize = 1 << 20;
 
-async fn with_disk_limit() -> (TestServer, Session) {
-    let builder = TestServer::builder().setting("HEARTH_SESSION_DISK_MB", "64");
+async fn with_disk_limit(builder: ServerBuilder) -> (TestServer, Session) {
+    let builder = builder.setting("HEARTH_SESSION_DISK_MB", "64");
     let server = builder.start().await;
     let session = server.session().await;
     (server, session)
@@ -28,7 +28,8 @@ async fn announce(server: &TestServer, session: &Session, bytes: usize) -> Strin
 
 #[tokio::test]
 async fn an_upload_that_exceeds_the_disk_limit_is_rejected_before_it_is_sent() {
-    let (server, session) = with_disk_limit().await;
+    // Another node would ask for the body before it has the answer.
+    let (server, session) = with_disk_limit(TestServer::builder().single()).await;
     let head = announce(&server, &session, 65 * MIB).await;
     assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
     // The session goes on, and a smaller file fits.
@@ -40,7 +41,7 @@ async fn an_upload_that_exceeds_the_disk_limit_is_rejected_before_it_is_sent() {
 
 #[tokio::test]
 async fn an_upload_without_a_size_ends_at_the_disk_limit() {
-    let (server, session) = with_disk_limit().await;
+    let (server, session) = with_disk_limit(TestServer::builder()).await;
     session.bash("head -c 30M /dev/zero > own").await.ok();
     let headers = "Transfer-Encoding: chunked\r\n";
     let mut upload = Raw::send(&server, "PUT", &session, "endless", headers).await;
@@ -73,6 +74,7 @@ async fn no_upload_fills_the_disk_of_the_server() {
     let server = TestServer::builder()
         .data_dir(dir.path())
         .setting("HEARTH_MIN_FREE_DISK_MB", &min_free)
+        .single()
         .start()
         .await;
     let session = server.session().await;

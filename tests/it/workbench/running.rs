@@ -91,7 +91,7 @@ async fn the_request_is_copied_as_a_program_that_works() {
     let curl = curl.as_str().expect("text");
     let output = std::process::Command::new("bash")
         .args(["-c", curl])
-        .env("FIRECRAWL_API_KEY", "any")
+        .env("FIRECRAWL_API_KEY", server.key().unwrap_or("any"))
         .output()
         .expect("bash is installed");
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");

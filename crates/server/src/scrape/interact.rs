@@ -88,13 +88,9 @@ impl Scrapes {
         Ok(Interaction { session, executed })
     }
 
-    /// Returns the session that [`interact`](Scrapes::interact) has opened for a scrape, active or
-    /// ended. Stops an opening in progress first.
-    pub async fn session_to_stop(
-        &self,
-        team: &Team,
-        job_id: Uuid,
-    ) -> Result<SessionEntry, InteractError> {
+    /// Returns the id of the session that [`interact`](Scrapes::interact) has opened for a scrape,
+    /// active or ended. Stops an opening in progress first.
+    pub async fn session_to_stop(&self, team: &Team, job_id: Uuid) -> Result<Uuid, InteractError> {
         if let Some(mut opening) = self.openings.find(job_id, team) {
             opening.stop().await;
         }
@@ -105,7 +101,7 @@ impl Scrapes {
         if owner != *team {
             return Err(InteractError::Forbidden);
         }
-        self.registry.find(id).ok_or(InteractError::NoSession)
+        Ok(id)
     }
 
     /// Returns the id of the session that a scrape has, active or ended.

@@ -83,6 +83,8 @@ pub(crate) async fn stop(
     if let Some(response) = forwarded {
         return Ok(response);
     }
-    let session = state.scrapes().session_to_stop(&team, job_id).await?;
+    let id = state.scrapes().session_to_stop(&team, job_id).await?;
+    // In a cluster, only the database has a session of an earlier server.
+    let session = state.session(&id.to_string()).await?;
     Ok(Json(end_session(session).await).into_response())
 }
