@@ -79,10 +79,10 @@ mod tests {
 
     #[test]
     fn every_descriptor_of_a_message_has_an_owner() {
-        let (sender, receiver) = UnixStream::pair().expect("a pair");
-        let passed = vec![sender.as_raw_fd(); MAX_FDS];
-        send_with_fds(&sender, b"x", &passed).expect("sent");
-        let received = receive_with_fds(&receiver, &mut [0; 1]).expect("received");
-        assert_eq!((received.0, received.1.len()), (1, MAX_FDS));
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let passed = vec![near.as_raw_fd(); MAX_FDS];
+        send_with_fds(&near, b"x", &passed).expect("sent");
+        let (bytes, fds) = receive_with_fds(&far, &mut [0; 1]).expect("received");
+        assert_eq!((bytes, fds.len()), (1, MAX_FDS));
     }
 }

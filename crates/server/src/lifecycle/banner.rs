@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 
-const TEST_MODE: &str = "\
-  ****************************************************************************************
-  *  TEST MODE: clients can make sessions and requests fail. Never use it in production. *
-  ****************************************************************************************
+const TEST_MODE: &str = r"
+  *****************************************************************************************
+  *  TEST MODE: clients can make sessions and requests fail. Never use it in production.  *
+  *****************************************************************************************
 
 ";
 

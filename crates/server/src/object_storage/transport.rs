@@ -106,13 +106,14 @@ impl SendError {
     /// Tells the crate whether a repetition can succeed.
     fn kind(&self) -> HttpErrorKind {
         match self {
-            SendError::Address(_) => HttpErrorKind::Unknown,
+            SendError::Address(_) | SendError::Outgoing(OutgoingError::Unsent(_)) => {
+                HttpErrorKind::Unknown
+            }
             SendError::Outgoing(OutgoingError::Connect(_) | OutgoingError::Tls(_)) => {
                 HttpErrorKind::Connect
             }
             SendError::Outgoing(OutgoingError::TimedOut(_)) => HttpErrorKind::Timeout,
             SendError::Outgoing(OutgoingError::Closed) => HttpErrorKind::Interrupted,
-            SendError::Outgoing(OutgoingError::Unsent(_)) => HttpErrorKind::Unknown,
             SendError::Outgoing(OutgoingError::Invalid) => HttpErrorKind::Decode,
         }
     }
