@@ -192,14 +192,15 @@ async fn files_that_code_swaps_with_links_never_lead_outside() {
         let outside = Outside::new();
         let server = builder.start().await;
         let session = server.session().await;
+        // Each file is replaced as a whole, because a response breaks off if its file gets shorter.
         let code = format!(
             "import os, threading, time
 def swap(until=time.monotonic() + 20):
     while time.monotonic() < until:
         for step in (lambda: open('new', 'w').write('inside'), lambda: os.rename('new', 'file'),
                      lambda: os.symlink('{secret}', 'link'), lambda: os.rename('link', 'file'),
-                     lambda: os.mkdir('real'), lambda: open('real/secret', 'w').write('inside'),
-                     lambda: os.rename('real', 'dir'), lambda: os.rename('dir', 'real'),
+                     lambda: os.mkdir('real'), lambda: open('real/part', 'w').write('inside'),
+                     lambda: os.rename('real/part', 'real/secret'), lambda: os.rename('real', 'dir'), lambda: os.rename('dir', 'real'),
                      lambda: os.symlink('{dir}', 'dir'), lambda: os.remove('dir')):
             try: step()
             except OSError: pass
