@@ -207,10 +207,9 @@ async fn get(api: &Api, options: &GetOptions) -> Result<(), ClientError> {
         return save(&action, response, file.map_err(failed)?).await;
     }
     // A link stays, and the file to which it leads is replaced.
-    let output = std::fs::canonicalize(&output).unwrap_or(output);
+    let target = std::fs::canonicalize(&output).unwrap_or_else(|_| output.clone());
     // The file appears when it is complete.
-    let failed = |error: io::Error| local_error("write", &output, &error);
-    let part = part_of(&output).map_err(failed)?;
+    let part = part_of(&target).map_err(failed)?;
     let file = part.as_file().try_clone().map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -220,7 +219,7 @@ async fn get(api: &Api, options: &GetOptions) -> Result<(), ClientError> {
         _ = interrupt.recv() => return Err(ClientError::new(action, "interrupted")),
         _ = terminate.recv() => return Err(ClientError::new(action, "terminated")),
     }
-    part.persist(&output).map_err(|error| failed(error.error))?;
+    part.persist(&target).map_err(|error| failed(error.error))?;
     print(&output.to_string_lossy());
     Ok(())
 }

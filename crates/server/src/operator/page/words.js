@@ -50,6 +50,21 @@ export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
+/** Formats the size of a file. */
+export function sizeOf(count) {
+  if (count < 1024) return `${count} B`;
+  return count < 1024 ** 2 ? `${Math.ceil(count / 1024)} KiB` : `${(count / 1024 ** 2).toFixed(1)} MiB`;
+}
+
+/** Returns a small button with a longer name for screen readers. */
+export function smallButton(text, label, act) {
+  const made = make('button', 'small', text);
+  made.type = 'button';
+  made.setAttribute('aria-label', label);
+  made.addEventListener('click', act);
+  return made;
+}
+
 /** Returns the title of a session's page. Chromium reports the URL of a page that has no title. */
 export function titleOf({ title, url }) {
   return title && title !== url ? title : 'Untitled';

@@ -55,7 +55,7 @@ impl Place {
 /// Returns the path with which clients read a file, if they can.
 pub(in crate::sessions) fn client_path(file: &Path, dirs: &SessionDir) -> Option<RelativePath> {
     if let Ok(path) = file.strip_prefix(dirs.work()) {
-        // Clients who read a directory of that name get the directory for downloads.
+        // A client that reads this path gets the downloads instead.
         let is_hidden = path.starts_with(DOWNLOADS);
         let path = RelativePath::parse(path.to_str()?).ok();
         return path.filter(|_| !is_hidden);

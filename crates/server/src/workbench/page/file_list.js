@@ -1,10 +1,10 @@
 // The files in the working directory of a session, one directory at a time. The tab is not offered
 // by servers that do not list files.
 
-import { age, make, setText } from '/operator/page/words.js';
+import { age, make, setText, sizeOf, smallButton } from '/operator/page/words.js';
 import { ask, failure, send } from './api.js';
 import { notify } from './notice.js';
-import { TRANSFER_TIMEOUT_MS, download, filesOf, sizeOf, smallButton } from './transfer.js';
+import { TRANSFER_TIMEOUT_MS, download, filesOf } from './transfer.js';
 
 /** The directory of downloads, which is not in the working directory. */
 const DOWNLOADS = '.downloads';

@@ -1,8 +1,8 @@
 // Runs code and shows its output while it runs.
 
-import { age, make, setText, span } from '/operator/page/words.js';
+import { age, make, setText, sizeOf, smallButton, span } from '/operator/page/words.js';
 import { failure, readEvents, send } from './api.js';
-import { download, sizeOf, smallButton } from './transfer.js';
+import { download } from './transfer.js';
 
 /** The maximum number of characters that are shown. The beginning of longer output is removed. */
 const MAX_SHOWN = 200_000;

@@ -174,7 +174,7 @@ export async function copyCdpUrl(id) {
   }
 }
 
-/** Returns what is known about a session, as cells of a list. */
+/** Returns the facts about a session, such as its age, as rows for `fillList`. */
 export function factsOf({ team, createdAt, expiresAt, lastActivity, profile, memoryBytes, node, isScrape }, now) {
   const left = Date.parse(expiresAt) - now;
   const facts = [

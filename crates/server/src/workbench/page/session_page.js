@@ -7,7 +7,7 @@
 // - tabs.js        output, history, console, network and files, of which one is visible
 // - past.js        the executions that have ended
 // - page_lines.js  the console and the requests of the page
-// - file_list.js   the files of the session
+// - file_list.js   the files of the session; transfer.js downloads them
 
 import { fillList, setText, shortId, titleOf } from '/operator/page/words.js';
 import { ask } from './api.js';

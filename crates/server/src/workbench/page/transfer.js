@@ -1,4 +1,4 @@
-// Addresses and downloads of the files of a session.
+// The addresses of the files of a session, and downloads.
 
 import { make } from '/operator/page/words.js';
 import { failure, send } from './api.js';
@@ -26,18 +26,4 @@ export async function download(id, path, name = path.split('/').at(-1)) {
   } catch (error) {
     notify(`Cannot download ${name}: ${error.message}`);
   }
-}
-
-export function sizeOf(count) {
-  if (count < 1024) return `${count} B`;
-  return count < 1024 ** 2 ? `${Math.ceil(count / 1024)} KiB` : `${(count / 1024 ** 2).toFixed(1)} MiB`;
-}
-
-/** Returns a small button with a longer name for screen readers. */
-export function smallButton(text, label, act) {
-  const made = make('button', 'small', text);
-  made.type = 'button';
-  made.setAttribute('aria-label', label);
-  made.addEventListener('click', act);
-  return made;
 }

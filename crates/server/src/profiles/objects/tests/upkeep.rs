@@ -105,7 +105,7 @@ async fn a_lost_store_is_rebuilt_from_the_objects() {
     );
     assert_eq!(checkout_of(&node.reader("p")).await.0, "3");
 
-    // A record that was lost alone is recorded again, and the line of versions goes on.
+    // A record that was lost alone is recorded again, and the next save continues it.
     shared.sql("DELETE FROM profiles");
     let rebuilt = rebuild_records(&bucket, &shared.leases)
         .await
